@@ -1,0 +1,96 @@
+//! `cargo xtask test`: what CI runs, so that whoever changes something sees the same result first.
+//!
+//! This file decides what is checked and in which order, cheapest first; the first section that
+//! fails ends the run. How a section's command runs is `step.rs`, what must be installed first is
+//! `tools.rs`, how results are counted is `count.rs`.
+//!
+//! **Invariant:** the closing count is what the test runners said, added up; nothing is assumed.
+
+mod count;
+mod step;
+mod tools;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use crate::{close, tidy};
+use count::{CARGO_TEST_MARKER, Count, NEXTEST_MARKER};
+use step::{Runner, Stream};
+
+/// How much of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// As CI does.
+    Full,
+    /// Without the dependency audit and the documentation: what one change rarely breaks.
+    Quick,
+}
+
+/// Runs the sections in order and closes with the count.
+pub(crate) fn run(root: &Path, extent: Extent) -> ExitCode {
+    let mut count = Count::default();
+    let done = Runner::new(root).and_then(|mut runner| {
+        let done = sections(&mut runner, extent, root, &mut count);
+        println!("\n== time\n{}", runner.report());
+        done
+    });
+    let code = close(done);
+    // Last, whatever happened: it is what a reader of the log looks for.
+    if count != Count::default() {
+        println!("{count}");
+    }
+    code
+}
+
+fn sections(runner: &mut Runner, extent: Extent, root: &Path, count: &mut Count) -> Result<()> {
+    let full = extent == Extent::Full;
+    runner.section("tools", |runner| tools::install(runner, full))?;
+    runner.section("format", |runner| runner.cargo("fmt --all --check"))?;
+    runner.section("tidy", |_| tidy::run(root))?;
+    runner.section("clippy", |runner| {
+        runner.cargo("clippy --workspace --all-targets --locked -- -D warnings")
+    })?;
+    if full {
+        runner.section("deny", deny)?;
+    }
+    runner.section("tests", |runner| {
+        let words = "nextest run --workspace --locked --color never";
+        let told = runner.watch(words, Stream::Stderr, NEXTEST_MARKER)?;
+        match Count::of_nextest(&told.lines) {
+            Some(ran) => count.add(ran),
+            // Without a summary it did not get as far as running any; it says why itself.
+            None if told.result.is_ok() => bail!("the test runner printed no summary"),
+            None => {}
+        }
+        told.result
+    })?;
+    runner.section("doc tests", |runner| {
+        let words = "test --doc --workspace --locked --color never";
+        let told = runner.watch(words, Stream::Stdout, CARGO_TEST_MARKER)?;
+        count.add(Count::of_cargo_test(&told.lines));
+        told.result
+    })?;
+    if full {
+        runner.section("doc", |runner| {
+            let strict = [("RUSTDOCFLAGS", "-D warnings")];
+            runner.cargo_with("doc --workspace --no-deps --locked", &strict)
+        })?;
+    }
+    anyhow::ensure!(count.passed > 0, "no test ran");
+    Ok(())
+}
+
+/// Licences, bans and sources always; advisories where their database can be reached, because it
+/// is a git repository and a build machine may have only the package registries.
+fn deny(runner: &Runner) -> Result<()> {
+    runner.cargo("deny --locked check --hide-inclusion-graph bans licenses sources")?;
+    match runner.quiet("deny --locked fetch db") {
+        Ok(()) => runner.cargo("deny --locked check advisories"),
+        Err(err) => {
+            println!("advisories not checked, their database is out of reach: {err:#}");
+            Ok(())
+        }
+    }
+}

