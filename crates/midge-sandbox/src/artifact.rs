@@ -1,0 +1,292 @@
+//! Native code on disk: the node-local cache, and loading from it.
+//!
+//! Decides where the code of a component lies and whether a file may be run.
+//! Loading native code is running it, so a file is loaded only from a folder that
+//! nobody but this user can write, under a name that carries the SHA-256 of its
+//! own bytes. Making the code is `compile.rs`.
+//!
+//! **Invariant:** a file whose bytes do not match its name is removed, never loaded.
+
+use std::fs::{self, DirBuilder, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use midge_model::Digest;
+use wasmtime::component::Component;
+use wasmtime::{Module, Precompiled};
+
+use crate::engine::Engine;
+
+/// Only the owner reads and writes: whoever writes here runs code as the node.
+const DIR_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+
+/// Who besides the owner may write, in the bits of a mode.
+const OTHERS_MAY_WRITE: u32 = 0o022;
+
+/// Ends the name of a file that is complete.
+const EXTENSION: &str = "cwasm";
+
+/// A folder of native code: `<component digest>/<engine fingerprint>.<sha256>.cwasm`.
+#[derive(Debug, Clone)]
+pub struct ArtifactCache {
+    root: PathBuf,
+    fingerprint: String,
+}
+
+/// What the cache has for a component.
+#[derive(Debug)]
+pub enum Lookup {
+    /// Native code, its bytes checked against its name.
+    Hit(PathBuf),
+    /// Nothing yet.
+    Miss,
+    /// There was a file, and it was damaged or not ours; it is gone now.
+    Dropped {
+        /// What was wrong with it.
+        why: String,
+    },
+}
+
+/// Why the cache cannot be used. The operator's to mend.
+#[derive(Debug, thiserror::Error)]
+pub enum CacheError {
+    /// Somebody else could put native code there.
+    #[error("cache folder `{}` can be written by other users", path.display())]
+    NotPrivate {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// It belongs to somebody else, who could change it at any time.
+    #[error("cache folder `{}` belongs to user {owner}, this is user {me}", path.display())]
+    NotOurs {
+        /// The folder.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// Who we are.
+        me: u32,
+    },
+    /// Reading or writing failed.
+    #[error("{action} `{}`", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+impl CacheError {
+    /// What to type.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotPrivate { path } => Some(format!("chmod -R go-w {}", path.display())),
+            Self::NotOurs { .. } => Some("give a folder of your own with --cache-dir".to_owned()),
+            Self::Io { .. } => Some("give another folder with --cache-dir".to_owned()),
+        }
+    }
+}
+
+impl ArtifactCache {
+    /// The cache under `root` for code of this engine; makes the folder if need be.
+    ///
+    /// # Errors
+    ///
+    /// The folder cannot be made, or others than its owner can write to it.
+    pub fn open(root: &Path, engine: &Engine) -> Result<Self, CacheError> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(DIR_MODE)
+            .create(root)
+            .map_err(|source| io_error("create cache folder", root, source))?;
+        let metadata =
+            fs::metadata(root).map_err(|source| io_error("look at cache folder", root, source))?;
+        let me = rustix::process::geteuid().as_raw();
+        if metadata.uid() != me {
+            return Err(CacheError::NotOurs {
+                path: root.into(),
+                owner: metadata.uid(),
+                me,
+            });
+        }
+        if metadata.mode() & OTHERS_MAY_WRITE != 0 {
+            return Err(CacheError::NotPrivate { path: root.into() });
+        }
+        Ok(Self {
+            root: root.into(),
+            fingerprint: engine.fingerprint(),
+        })
+    }
+
+    /// Finds the native code of the component with this digest, and checks it.
+    ///
+    /// # Errors
+    ///
+    /// The folder cannot be read, or a damaged file not be removed.
+    pub fn find(&self, component: &Digest) -> Result<Lookup, CacheError> {
+        let dir = self.dir_of(component);
+        let entries = match fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Lookup::Miss),
+            Err(source) => return Err(io_error("read cache folder", &dir, source)),
+        };
+        let mut dropped = None;
+        for entry in entries {
+            let path = entry
+                .map_err(|source| io_error("read cache folder", &dir, source))?
+                .path();
+            let Some(named_hash) = self.hash_in_name(&path) else {
+                continue;
+            };
+            match verify(&path, &named_hash) {
+                Ok(()) => return Ok(Lookup::Hit(path)),
+                Err(why) => {
+                    remove(&path)?;
+                    dropped = Some(why);
+                }
+            }
+        }
+        Ok(dropped.map_or(Lookup::Miss, |why| Lookup::Dropped { why }))
+    }
+
+    /// Writes native code under its final name, all of it or nothing.
+    ///
+    /// # Errors
+    ///
+    /// The folder cannot be written: full, read-only, gone.
+    pub(crate) fn put(&self, component: &Digest, native: &[u8]) -> Result<PathBuf, CacheError> {
+        let dir = self.dir_of(component);
+        DirBuilder::new()
+            .recursive(true)
+            .mode(DIR_MODE)
+            .create(&dir)
+            .map_err(|source| io_error("create cache folder", &dir, source))?;
+        let name = format!(
+            "{}.{}.{EXTENSION}",
+            self.fingerprint,
+            Digest::of(native).hex()
+        );
+        let path = dir.join(name);
+        let write = || -> io::Result<()> {
+            let mut file = tempfile::Builder::new()
+                .permissions(Permissions::from_mode(FILE_MODE))
+                .tempfile_in(&dir)?;
+            file.write_all(native)?;
+            // Without it a crash of the machine could leave the name without the bytes.
+            file.as_file().sync_all()?;
+            file.persist(&path)?;
+            Ok(())
+        };
+        write().map_err(|source| io_error("write native code", &path, source))?;
+        Ok(path)
+    }
+
+    fn dir_of(&self, component: &Digest) -> PathBuf {
+        self.root.join(component.hex())
+    }
+
+    /// The hash that the name of a file of this engine's carries.
+    fn hash_in_name(&self, path: &Path) -> Option<String> {
+        let name = path.file_name()?.to_str()?;
+        let (fingerprint, rest) = name.split_once('.')?;
+        let (hash, extension) = rest.split_once('.')?;
+        (fingerprint == self.fingerprint && extension == EXTENSION).then(|| hash.to_owned())
+    }
+}
+
+fn verify(path: &Path, named_hash: &str) -> Result<(), String> {
+    let metadata = fs::symlink_metadata(path).map_err(|error| error.to_string())?;
+    if !metadata.is_file() {
+        return Err("it is not a regular file".to_owned());
+    }
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Err(format!("it belongs to user {}", metadata.uid()));
+    }
+    if metadata.mode() & OTHERS_MAY_WRITE != 0 {
+        return Err("it can be written by other users".to_owned());
+    }
+    let bytes = fs::read(path).map_err(|error| error.to_string())?;
+    if Digest::of(&bytes).hex() != named_hash {
+        return Err("its bytes do not match the digest in its name".to_owned());
+    }
+    Ok(())
+}
+
+fn remove(path: &Path) -> Result<(), CacheError> {
+    let removed = match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
+        _ => fs::remove_file(path),
+    };
+    removed.map_err(|source| io_error("remove damaged native code", path, source))
+}
+
+fn io_error(action: &'static str, path: &Path, source: io::Error) -> CacheError {
+    CacheError::Io {
+        action,
+        path: path.into(),
+        source,
+    }
+}
+
+/// Native code in memory, not yet linked.
+pub(crate) enum ArtifactCode {
+    Component(Component),
+    Module(Module),
+}
+
+/// Why a function could not be loaded.
+#[derive(Debug, thiserror::Error)]
+#[error("load native code `{}`", artifact.display())]
+pub struct LoadError {
+    artifact: PathBuf,
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+/// The engine's reason, before it is known which file it was about.
+pub(crate) struct LoadFault(wasmtime::Error);
+
+impl LoadFault {
+    pub(crate) fn of(self, artifact: &Path) -> LoadError {
+        LoadError {
+            artifact: artifact.into(),
+            source: self.0.into(),
+        }
+    }
+}
+
+impl From<wasmtime::Error> for LoadFault {
+    fn from(error: wasmtime::Error) -> Self {
+        Self(error)
+    }
+}
+
+/// Maps native code that [`ArtifactCache::find`] returned or [`ArtifactCache::put`] wrote.
+#[expect(
+    unsafe_code,
+    clippy::disallowed_methods,
+    reason = "loading native code is running it; this is the one place"
+)]
+pub(crate) fn load(engine: &Engine, path: &Path) -> Result<ArtifactCode, LoadFault> {
+    let engine = &engine.inner;
+    match wasmtime::Engine::detect_precompiled_file(path)? {
+        Some(Precompiled::Component) => {
+            // SAFETY: the path comes from this process's supervisor, which found it in a folder
+            // that only this user can write and checked its bytes against the digest in its
+            // name; the engine refuses code of another version or configuration.
+            Ok(ArtifactCode::Component(unsafe {
+                Component::deserialize_file(engine, path)
+            }?))
+        }
+        Some(Precompiled::Module) => {
+            // SAFETY: as above.
+            Ok(ArtifactCode::Module(unsafe {
+                Module::deserialize_file(engine, path)
+            }?))
+        }
+        None => Err(wasmtime::format_err!("it is not native code of this engine").into()),
+    }
+}

@@ -1,0 +1,303 @@
+//! The two bodies of an invocation.
+//!
+//! Decides how much of a request a guest may read and when a response counts as
+//! whole. Both stream; neither holds more than the frame at hand.
+//!
+//! **Invariant:** a response body ends only when the guest ended it. If the
+//! invocation failed first, the body fails too, so no client takes half of it for
+//! the whole.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::Incoming;
+use midge_model::Outcome;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+
+use crate::limits::Vitals;
+
+/// What a caller sends: streamed from a connection, or in hand.
+#[derive(Debug)]
+pub struct RequestBody {
+    source: Source,
+    bound: Option<Bound>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Connection(Incoming),
+    InHand(Option<Bytes>),
+}
+
+/// How much may still be read, and whom to tell when it was not enough.
+#[derive(Debug)]
+struct Bound {
+    remaining_bytes: u64,
+    limit_bytes: u64,
+    vitals: Arc<Vitals>,
+}
+
+/// Why a request body ended early. The guest sees it as an error of its stream.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestBodyError {
+    /// The caller sent more than the function accepts.
+    #[error("request body is larger than {limit_bytes} bytes")]
+    TooLarge {
+        /// The function's limit.
+        limit_bytes: u64,
+    },
+    /// The connection broke; there is nobody left to answer.
+    #[error("the connection broke while the request body was read")]
+    Broken {
+        /// What hyper saw.
+        source: hyper::Error,
+    },
+}
+
+impl RequestBody {
+    /// A body without a byte.
+    pub fn empty() -> Self {
+        Self {
+            source: Source::InHand(None),
+            bound: None,
+        }
+    }
+
+    /// A body that is in hand as a whole.
+    pub fn full(bytes: Bytes) -> Self {
+        Self {
+            source: Source::InHand(Some(bytes)),
+            bound: None,
+        }
+    }
+
+    pub(crate) fn bounded(mut self, limit_bytes: u64, vitals: Arc<Vitals>) -> Self {
+        self.bound = Some(Bound {
+            remaining_bytes: limit_bytes,
+            limit_bytes,
+            vitals,
+        });
+        self
+    }
+}
+
+impl From<Incoming> for RequestBody {
+    fn from(incoming: Incoming) -> Self {
+        Self {
+            source: Source::Connection(incoming),
+            bound: None,
+        }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = RequestBodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
+        let frame = match &mut self.source {
+            Source::InHand(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
+            Source::Connection(incoming) => ready!(Pin::new(incoming).poll_frame(cx))
+                .map(|frame| frame.map_err(|source| RequestBodyError::Broken { source })),
+        };
+        if let (Some(Ok(frame)), Some(bound)) = (&frame, &mut self.bound) {
+            let frame_bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
+            let Some(remaining_bytes) = bound.remaining_bytes.checked_sub(frame_bytes) else {
+                bound.vitals.note_body_too_large();
+                let limit_bytes = bound.limit_bytes;
+                return Poll::Ready(Some(Err(RequestBodyError::TooLarge { limit_bytes })));
+            };
+            bound.remaining_bytes = remaining_bytes;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Connection(incoming) => incoming.is_end_stream(),
+            Source::InHand(bytes) => bytes.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Connection(incoming) => incoming.size_hint(),
+            Source::InHand(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64)
+            }
+        }
+    }
+}
+
+impl From<RequestBodyError> for wasmtime_wasi_http::Error {
+    fn from(error: RequestBodyError) -> Self {
+        match error {
+            RequestBodyError::TooLarge { limit_bytes } => {
+                Self::HttpRequestBodySize(Some(limit_bytes))
+            }
+            RequestBodyError::Broken { .. } => Self::ConnectionTerminated,
+        }
+    }
+}
+
+/// What a guest answers, as it writes it.
+///
+/// Dropping it before its end cancels the invocation: the client has gone.
+#[derive(Debug)]
+pub struct ResponseBody {
+    guest: GuestBody,
+    /// Bytes still owed where the guest declared a length; hyper stops asking at zero.
+    owed_bytes: Option<u64>,
+    ended: bool,
+    vitals: Arc<Vitals>,
+    task: AbortHandle,
+}
+
+/// Where the bytes come from.
+#[derive(Debug)]
+pub(crate) enum GuestBody {
+    /// A `wasi:http` body.
+    Wasi(UnsyncBoxBody<Bytes, wasmtime_wasi_http::Error>),
+    /// A command's stdout, and what was read of it behind the header block.
+    Stdout {
+        first: Bytes,
+        rest: mpsc::Receiver<Bytes>,
+    },
+    /// Read by somebody else.
+    Nothing,
+}
+
+/// The invocation ended after its response had begun.
+#[derive(Debug, thiserror::Error)]
+#[error("the response was cut short: {outcome}")]
+pub struct Aborted {
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+impl ResponseBody {
+    pub(crate) fn new(
+        guest: GuestBody,
+        declared_bytes: Option<u64>,
+        vitals: Arc<Vitals>,
+        task: AbortHandle,
+    ) -> Self {
+        Self {
+            guest,
+            owed_bytes: declared_bytes,
+            ended: false,
+            vitals,
+            task,
+        }
+    }
+
+    /// Reads to the end and forgets: for answers that have no body on the wire (HEAD,
+    /// 204, 304), whose guests still write one and should not be cancelled for it.
+    pub(crate) async fn drain(mut self) {
+        while let Some(Ok(_)) = std::future::poll_fn(|cx| Pin::new(&mut self).poll_frame(cx)).await
+        {
+        }
+    }
+
+    /// An ended body with the same declared length, to stand in for one that is drained.
+    pub(crate) fn finished_twin(&self) -> Self {
+        Self {
+            guest: GuestBody::Nothing,
+            owed_bytes: self.owed_bytes,
+            ended: true,
+            vitals: Arc::clone(&self.vitals),
+            task: self.task.clone(),
+        }
+    }
+
+    fn fail(&mut self, outcome: Outcome) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
+        self.ended = true;
+        Poll::Ready(Some(Err(Aborted { outcome })))
+    }
+
+    fn poll_guest(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, wasmtime_wasi_http::Error>>> {
+        match &mut self.guest {
+            GuestBody::Wasi(body) => Pin::new(body).poll_frame(cx),
+            GuestBody::Stdout { first, .. } if !first.is_empty() => {
+                Poll::Ready(Some(Ok(Frame::data(std::mem::take(first)))))
+            }
+            GuestBody::Stdout { rest, .. } => rest
+                .poll_recv(cx)
+                .map(|chunk| chunk.map(|bytes| Ok(Frame::data(bytes)))),
+            GuestBody::Nothing => Poll::Ready(None),
+        }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = Aborted;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        match ready!(self.poll_guest(cx)) {
+            Some(Ok(frame)) => {
+                if let (Some(owed), Some(data)) = (&mut self.owed_bytes, frame.data_ref()) {
+                    *owed = owed.saturating_sub(data.len() as u64);
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Some(Err(error)) => {
+                let reason = format!("the response body ended with {error:?}");
+                let outcome = self
+                    .vitals
+                    .outcome()
+                    .filter(|outcome| !outcome.is_success())
+                    .cloned();
+                self.fail(outcome.unwrap_or(Outcome::Failed { reason }))
+            }
+            // The channel from the guest closes the same way whether the guest finished or its
+            // store was thrown away; the outcome, recorded before the store goes, tells which.
+            None => match self.vitals.outcome() {
+                Some(outcome) if !outcome.is_success() => {
+                    let outcome = outcome.clone();
+                    self.fail(outcome)
+                }
+                _ => {
+                    self.ended = true;
+                    Poll::Ready(None)
+                }
+            },
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.owed_bytes
+            .map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        let whole = self.ended || self.owed_bytes == Some(0);
+        if !whole {
+            self.vitals.end(Outcome::Cancelled);
+            self.task.abort();
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! `wasi:http/incoming-handler@0.2.*`: the guest sets its response through an
+//! out-parameter and may go on working after that.
+
+use http::Request;
+use wasmtime::Store;
+use wasmtime_wasi_http::WasiHttpView;
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
+use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
+
+use crate::body::{GuestBody, RequestBody};
+use crate::contract::{HeadSender, Program};
+use crate::guest::Guest;
+
+pub(crate) fn program(pre: wasmtime::component::InstancePre<Guest>) -> wasmtime::Result<Program> {
+    Ok(Program::Http02(ProxyPre::new(pre)?))
+}
+
+/// Runs one invocation to the end of the guest.
+pub(crate) async fn call(
+    pre: &ProxyPre<Guest>,
+    store: &mut Store<Guest>,
+    request: Request<RequestBody>,
+    https: bool,
+    head: HeadSender,
+) -> wasmtime::Result<()> {
+    let proxy = head.instantiated(pre.instantiate_async(&mut *store).await)?;
+    let scheme = if https { Scheme::Https } else { Scheme::Http };
+    let request = store
+        .data_mut()
+        .http()
+        .new_incoming_request(scheme, request)?;
+    // Called from inside the guest's run: the response is out before the guest goes on.
+    let outparam = store
+        .data_mut()
+        .http()
+        .new_response_outparam_from_callback(|response| match response {
+            Ok(response) => head.send(response.map(GuestBody::Wasi)),
+            Err(error) => head.fail(format!("{error:?}")),
+        })?;
+    proxy
+        .wasi_http_incoming_handler()
+        .call_handle(store, request, outparam)
+        .await
+}

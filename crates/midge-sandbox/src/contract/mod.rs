@@ -1,0 +1,134 @@
+//! The guest contracts: how a file wants to be run (DESIGN §4).
+//!
+//! Decides, from what a file exports, which of the contracts it follows. How each
+//! is called stands in its own file: `http02.rs`, `http03.rs`, `command.rs`.
+
+pub(crate) mod command;
+pub(crate) mod http02;
+pub(crate) mod http03;
+
+use std::sync::Arc;
+
+use http::Response;
+use serde::Serialize;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use wasmtime_wasi::p2::bindings::CommandPre as Command02Pre;
+use wasmtime_wasi::p3::bindings::CommandPre as Command03Pre;
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
+use wasmtime_wasi_http::p3::bindings::ServicePre;
+
+use crate::body::GuestBody;
+use crate::guest::{Guest, Guest01};
+use crate::limits::Vitals;
+
+/// How a file is run. Detected, never declared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Contract {
+    /// Component exporting `wasi:http/incoming-handler@0.2.*`.
+    Http02,
+    /// Component exporting `wasi:http/handler@0.3.*`.
+    Http03,
+    /// Component exporting `wasi:cli/run@0.2.*`: a command that speaks CGI/1.1 (RFC 3875).
+    Command02,
+    /// Component exporting `wasi:cli/run@0.3.*`: the same with component-model async.
+    Command03,
+    /// Core module importing WASI preview 1 and exporting `_start`: a command, run as it is.
+    Command01,
+    /// Core module with an embedded component type: becomes a component when compiled.
+    AdaptedModule,
+}
+
+impl Contract {
+    /// The contract of a component with these exports; HTTP wins over command, and the
+    /// newer version over the older, where a component offers several.
+    pub(crate) fn of_exports(exports: &[&str]) -> Option<Self> {
+        const KNOWN: &[(&str, Contract)] = &[
+            ("wasi:http/handler@0.3.", Contract::Http03),
+            ("wasi:http/incoming-handler@0.2.", Contract::Http02),
+            ("wasi:cli/run@0.3.", Contract::Command03),
+            ("wasi:cli/run@0.2.", Contract::Command02),
+        ];
+        KNOWN
+            .iter()
+            .find(|(prefix, _)| exports.iter().any(|export| export.starts_with(prefix)))
+            .map(|&(_, contract)| contract)
+    }
+}
+
+impl std::fmt::Display for Contract {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Http02 => "HTTP handler, WASI 0.2",
+            Self::Http03 => "HTTP handler, WASI 0.3",
+            Self::Command02 => "command (CGI), WASI 0.2",
+            Self::Command03 => "command (CGI), WASI 0.3",
+            Self::Command01 => "command (CGI), WASI preview 1 core module",
+            Self::AdaptedModule => "core module with an embedded component type",
+        })
+    }
+}
+
+/// A function's code, linked and ready to be instantiated.
+pub(crate) enum Program {
+    Http02(ProxyPre<Guest>),
+    Http03(ServicePre<Guest>),
+    Command02(Command02Pre<Guest>),
+    Command03(Command03Pre<Guest>),
+    Command01(wasmtime::InstancePre<Guest01>),
+}
+
+impl Program {
+    /// A component's program, by the contract that its exports follow.
+    pub(crate) fn of_component(
+        contract: Contract,
+        pre: wasmtime::component::InstancePre<Guest>,
+    ) -> wasmtime::Result<Self> {
+        match contract {
+            Contract::Http02 => http02::program(pre),
+            Contract::Http03 => http03::program(pre),
+            Contract::Command02 => command::program02(pre),
+            Contract::Command03 => command::program03(pre),
+            Contract::Command01 | Contract::AdaptedModule => {
+                unreachable!("`of_exports` names only contracts of components")
+            }
+        }
+    }
+}
+
+/// What the guest said first: a response, or why there is none.
+pub(crate) type GuestHead = Result<Response<GuestBody>, String>;
+
+/// Where a running guest's response goes, and where its start is noted.
+pub(crate) struct HeadSender {
+    sender: oneshot::Sender<GuestHead>,
+    started: Instant,
+    vitals: Arc<Vitals>,
+}
+
+impl HeadSender {
+    pub(crate) fn new(sender: oneshot::Sender<GuestHead>, vitals: Arc<Vitals>) -> Self {
+        Self {
+            sender,
+            started: Instant::now(),
+            vitals,
+        }
+    }
+
+    /// Notes how long instantiation took and hands the instance on.
+    fn instantiated<T>(&self, instance: wasmtime::Result<T>) -> wasmtime::Result<T> {
+        self.vitals.note_instantiated(self.started.elapsed());
+        instance
+    }
+
+    /// Nobody listening means that the client has gone; the invocation is being cancelled.
+    fn send(self, response: Response<GuestBody>) {
+        drop(self.sender.send(Ok(response)));
+    }
+
+    /// The guest answered with an error code in place of a response.
+    fn fail(self, error_code: String) {
+        drop(self.sender.send(Err(error_code)));
+    }
+}

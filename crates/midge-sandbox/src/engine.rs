@@ -1,0 +1,254 @@
+//! The engine: one Wasmtime configuration for compilers and workers alike.
+//!
+//! Decides how instances are laid out in memory (a pool of slots, or one mapping
+//! each where the address space is too small) and everything native code depends
+//! on. Limits of a single function are `limits.rs`; the clock that interrupts
+//! busy guests is `ticker.rs`.
+//!
+//! **Invariant:** two engines with the same [`Allocation`] produce and accept the
+//! same native code; [`Engine::fingerprint`] says so in the artifact's name.
+
+use std::hash::{Hash, Hasher};
+
+use crate::limits::{CORE_INSTANCES_MAX, MEMORIES_MAX, TABLE_ELEMENTS_MAX, TABLES_MAX};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+/// The most linear memory any guest can address, and so what one slot reserves:
+/// with all of it reserved, compiled code needs no bounds checks.
+const MEMORY_RESERVATION_BYTES: u64 = 4 << 30;
+
+/// What one memory reserves when the address space cannot hold a pool. Accesses
+/// are then checked in code, which is slower and always possible.
+const MEMORY_RESERVATION_SMALL_BYTES: u64 = 16 << 20;
+
+/// Native stack for WebAssembly frames. Interpreters compiled to WebAssembly
+/// (CPython, SpiderMonkey) recurse deeper than the engine's default allows.
+const WASM_STACK_BYTES: usize = 1 << 20;
+
+/// The whole stack of one invocation: WebAssembly frames and the host calls above them.
+const FIBER_STACK_BYTES: usize = 2 << 20;
+
+/// The engine's own book-keeping for one instance; generated code sets the pace.
+const INSTANCE_METADATA_BYTES_MAX: usize = 4 << 20;
+
+/// Bytes of a used memory slot that are reset in place instead of given back,
+/// where the kernel can tell which pages a guest wrote (`PAGEMAP_SCAN`).
+const KEEP_RESIDENT_BYTES: usize = 1 << 20;
+
+/// How instances get their memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Allocation {
+    /// From a pool of slots reserved at start: microseconds, and the default.
+    Pooling,
+    /// Mapped for each instance, where the pool's reservation was refused.
+    OnDemand,
+}
+
+/// What an engine needs to know; the binary decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SandboxConfig {
+    /// How instances get their memory.
+    pub allocation: Allocation,
+    /// How many instances may be alive at once in this process.
+    pub instances_max: u32,
+}
+
+/// Why no engine could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The engine refused the configuration or the machine.
+    #[error("start the WebAssembly engine with {allocation:?} allocation")]
+    Refused {
+        /// What was tried.
+        allocation: Allocation,
+        /// The engine's reason.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// No thread could be started for the clock that interrupts busy guests.
+    #[error("start the thread that interrupts busy guests")]
+    Ticker {
+        /// The system's reason.
+        source: std::io::Error,
+    },
+}
+
+/// A configured engine. Cheap to clone; clones share everything.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) inner: wasmtime::Engine,
+    fingerprint: [u8; 8],
+}
+
+impl Engine {
+    /// An engine for `config`.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Refused`], most often because the address space is limited
+    /// (`ulimit -v`): try [`Allocation::OnDemand`].
+    pub fn new(config: &SandboxConfig) -> Result<Self, EngineError> {
+        let inner = wasmtime::Engine::new(&engine_config(config)).map_err(|error| {
+            EngineError::Refused {
+                allocation: config.allocation,
+                source: error.into(),
+            }
+        })?;
+        let fingerprint = fingerprint(&inner);
+        Ok(Self { inner, fingerprint })
+    }
+
+    /// An engine with a pool, or without one where the machine refuses it; the
+    /// error of the refused pool comes along so that it can be reported.
+    ///
+    /// # Errors
+    ///
+    /// Neither could be made: nothing will run on this machine.
+    pub fn probe(
+        instances_max: u32,
+    ) -> Result<(Self, SandboxConfig, Option<EngineError>), EngineError> {
+        let pooled = SandboxConfig {
+            allocation: Allocation::Pooling,
+            instances_max,
+        };
+        match Self::new(&pooled) {
+            Ok(engine) => Ok((engine, pooled, None)),
+            Err(refused) => {
+                let on_demand = SandboxConfig {
+                    allocation: Allocation::OnDemand,
+                    instances_max,
+                };
+                Ok((Self::new(&on_demand)?, on_demand, Some(refused)))
+            }
+        }
+    }
+
+    /// Names everything that native code depends on: engine version, settings,
+    /// CPU features. Native code runs only where the fingerprint is the same.
+    pub fn fingerprint(&self) -> String {
+        self.fingerprint
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+}
+
+fn engine_config(config: &SandboxConfig) -> Config {
+    let mut engine = Config::new();
+    engine
+        .wasm_component_model(true)
+        .wasm_component_model_async(true)
+        .epoch_interruption(true)
+        .max_wasm_stack(WASM_STACK_BYTES)
+        .async_stack_size(FIBER_STACK_BYTES)
+        .memory_init_cow(true);
+    match config.allocation {
+        Allocation::Pooling => engine
+            .memory_reservation(MEMORY_RESERVATION_BYTES)
+            .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(
+                config.instances_max,
+            ))),
+        Allocation::OnDemand => engine
+            .memory_reservation(MEMORY_RESERVATION_SMALL_BYTES)
+            .memory_guard_size(0)
+            .memory_reservation_for_growth(MEMORY_RESERVATION_SMALL_BYTES)
+            .allocation_strategy(InstanceAllocationStrategy::OnDemand),
+    };
+    engine
+}
+
+fn pool(instances_max: u32) -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    // Component and core instances are counters; memories, tables and stacks reserve address
+    // space (4 GiB a memory). Two memories and four tables a component is what guests average at
+    // most; one that takes more than its share meets the pool's end as "node full", not a fault.
+    pool.total_component_instances(instances_max)
+        .total_core_instances(instances_max.saturating_mul(CORE_INSTANCES_MAX))
+        .total_memories(instances_max.saturating_mul(2))
+        .total_tables(instances_max.saturating_mul(4))
+        .total_stacks(instances_max.saturating_mul(2))
+        .total_gc_heaps(instances_max)
+        .max_core_instances_per_component(CORE_INSTANCES_MAX)
+        .max_memories_per_component(MEMORIES_MAX)
+        .max_memories_per_module(MEMORIES_MAX)
+        .max_tables_per_component(TABLES_MAX)
+        .max_tables_per_module(TABLES_MAX)
+        .table_elements(TABLE_ELEMENTS_MAX)
+        .max_core_instance_size(INSTANCE_METADATA_BYTES_MAX)
+        .max_component_instance_size(INSTANCE_METADATA_BYTES_MAX);
+    if pages_can_be_scanned() {
+        pool.pagemap_scan(Enabled::Auto)
+            .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
+            .table_keep_resident(KEEP_RESIDENT_BYTES);
+    }
+    pool
+}
+
+/// Whether resetting memory by `PAGEMAP_SCAN` is safe here.
+///
+/// A dirty page that was swapped out is neither reset nor given back (an open
+/// upstream report, wasmtime PR 14357), so the next instance would read old data:
+/// the scan is used only on a machine that cannot swap.
+fn pages_can_be_scanned() -> bool {
+    match std::fs::read_to_string("/proc/swaps") {
+        // The first line is the heading; each further line is a swap area.
+        Ok(swaps) => swaps.lines().count() <= 1,
+        Err(_) => false,
+    }
+}
+
+fn fingerprint(engine: &wasmtime::Engine) -> [u8; 8] {
+    let mut hasher = Sha256Hasher(Sha256::new());
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    let digest = hasher.0.finalize();
+    let mut short = [0; 8];
+    short.copy_from_slice(&digest[..8]);
+    short
+}
+
+/// Lets `Hash` feed SHA-256: the standard library's hasher may change between
+/// Rust releases, and a changed name would silently orphan the whole cache.
+struct Sha256Hasher(Sha256);
+
+impl Hasher for Sha256Hasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        let digest = self.0.clone().finalize();
+        u64::from_le_bytes(
+            digest[..8]
+                .try_into()
+                .expect("a SHA-256 digest has 32 bytes"),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(allocation: Allocation) -> SandboxConfig {
+        SandboxConfig {
+            allocation,
+            instances_max: 4,
+        }
+    }
+
+    #[test]
+    fn equal_configurations_share_native_code() {
+        let one = Engine::new(&config(Allocation::Pooling)).unwrap();
+        let two = Engine::new(&config(Allocation::Pooling)).unwrap();
+        assert_eq!(one.fingerprint(), two.fingerprint());
+    }
+
+    #[test]
+    fn the_layout_of_memory_is_part_of_the_fingerprint() {
+        let pooled = Engine::new(&config(Allocation::Pooling)).unwrap();
+        let on_demand = Engine::new(&config(Allocation::OnDemand)).unwrap();
+        assert_ne!(pooled.fingerprint(), on_demand.fingerprint());
+    }
+}

@@ -1,0 +1,183 @@
+//! What a guest writes to stdout and stderr, line by line into its function's log.
+//!
+//! Decides where lines end and how much of them is kept. Printing, colours and
+//! control characters are the subscriber's business.
+//!
+//! **Invariant:** a guest that floods its log costs [`LOG_BYTES_MAX`] per
+//! invocation and no more; writing never waits.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use tokio::io::AsyncWrite;
+use wasmtime_wasi::async_trait;
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+
+/// The target of guest lines among the host's own events.
+pub const GUEST_LOG_TARGET: &str = "guest";
+
+/// A longer line is cut into lines of this size.
+const LINE_BYTES_MAX: usize = 4 << 10;
+
+/// What one invocation may write to one stream; the rest is dropped, and said so.
+const LOG_BYTES_MAX: usize = 256 << 10;
+
+/// How much a guest may hand over in one write.
+const WRITE_BYTES_MAX: usize = 64 << 10;
+
+/// Names the invocation in every line.
+#[derive(Debug, Clone)]
+pub(crate) struct LogLabel {
+    pub(crate) function: Arc<str>,
+    pub(crate) request_id: Arc<str>,
+}
+
+/// One of a guest's output streams. Clones write to the same lines.
+#[derive(Clone)]
+pub(crate) struct GuestLog(Arc<Mutex<Lines>>);
+
+impl GuestLog {
+    pub(crate) fn new(label: LogLabel, stream: &'static str) -> Self {
+        Self(Arc::new(Mutex::new(Lines {
+            label,
+            stream,
+            partial: Vec::new(),
+            written_bytes: 0,
+        })))
+    }
+
+    fn append(&self, bytes: &[u8]) {
+        // Only this invocation's own streams share the lock, and all live on one thread.
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .append(bytes);
+    }
+}
+
+struct Lines {
+    label: LogLabel,
+    stream: &'static str,
+    partial: Vec<u8>,
+    written_bytes: usize,
+}
+
+impl Lines {
+    fn append(&mut self, bytes: &[u8]) {
+        let room = LOG_BYTES_MAX.saturating_sub(self.written_bytes);
+        if room == 0 {
+            return;
+        }
+        let kept = &bytes[..bytes.len().min(room)];
+        self.written_bytes += kept.len();
+        for piece in kept.split_inclusive(|&byte| byte == b'\n') {
+            self.append_piece(piece);
+        }
+        if self.written_bytes == LOG_BYTES_MAX {
+            self.end_line();
+            self.emit(&format!(
+                "further output is dropped, {LOG_BYTES_MAX} bytes were written"
+            ));
+        }
+    }
+
+    /// Adds a piece that holds at most one line end, at its end.
+    fn append_piece(&mut self, piece: &[u8]) {
+        for part in piece.chunks(LINE_BYTES_MAX) {
+            if self.partial.len() + part.len() > LINE_BYTES_MAX {
+                self.end_line();
+            }
+            self.partial.extend_from_slice(part);
+        }
+        if self.partial.last() == Some(&b'\n') {
+            self.partial.pop();
+            if self.partial.last() == Some(&b'\r') {
+                self.partial.pop();
+            }
+            self.end_line();
+        }
+    }
+
+    fn end_line(&mut self) {
+        let line = std::mem::take(&mut self.partial);
+        self.emit(&String::from_utf8_lossy(&line));
+    }
+
+    fn emit(&self, line: &str) {
+        tracing::info!(
+            target: GUEST_LOG_TARGET,
+            function = &*self.label.function,
+            request_id = &*self.label.request_id,
+            stream = self.stream,
+            line,
+            "guest wrote"
+        );
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        if !self.partial.is_empty() {
+            self.end_line();
+        }
+    }
+}
+
+impl IsTerminal for GuestLog {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for GuestLog {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+}
+
+#[async_trait]
+impl Pollable for GuestLog {
+    async fn ready(&mut self) {}
+}
+
+#[async_trait]
+impl OutputStream for GuestLog {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.append(&bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(WRITE_BYTES_MAX)
+    }
+}
+
+impl AsyncWrite for GuestLog {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        self.append(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,243 @@
+//! The limits of one invocation, and what it has used of them.
+//!
+//! Decides when a guest may not grow any further and when its time is up. Limits
+//! of functions and namespaces over many invocations are the runtime's.
+//!
+//! **Invariant:** memory is bounded over the whole instance: the sum of all linear
+//! memories and tables, not each one (Spin #3705).
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use midge_model::Outcome;
+use tokio::time::Instant;
+use wasmtime::{ResourceLimiter, Store, UpdateDeadline};
+
+/// Elements of one table; a pooled table reserves room for as many.
+pub(crate) const TABLE_ELEMENTS_MAX: usize = 1 << 17;
+
+/// What a table element costs the host.
+const TABLE_ELEMENT_BYTES: usize = size_of::<usize>();
+
+/// Handles a guest may hold at once (streams, files, requests …).
+pub(crate) const HANDLES_MAX: usize = 10_000;
+
+/// Bytes a guest may pass to the host in one call; more is a trap. The largest honest
+/// argument is one body chunk or one list of headers.
+const HOST_CALL_BYTES_MAX: usize = 16 << 20;
+
+/// Core instances, memories and tables of one instance, whatever their size. A CPython
+/// component has a few dozen core instances.
+pub(crate) const CORE_INSTANCES_MAX: u32 = 64;
+pub(crate) const MEMORIES_MAX: u32 = 8;
+pub(crate) const TABLES_MAX: u32 = 32;
+
+/// What is known about an invocation while it runs and after it ended. Shared by
+/// everything that outlives the guest's store: request body, response body, receipt.
+#[derive(Debug, Default)]
+pub(crate) struct Vitals {
+    outcome: OnceLock<Outcome>,
+    memory_peak_bytes: AtomicU64,
+    memory_refused: AtomicBool,
+    body_too_large: AtomicBool,
+    instantiate_nanos: AtomicU64,
+}
+
+impl Vitals {
+    /// Records how the invocation ended. The first word counts.
+    pub(crate) fn end(&self, outcome: Outcome) {
+        // A second outcome can only be a consequence of the first.
+        drop(self.outcome.set(outcome));
+    }
+
+    /// How the invocation ended, once it has.
+    pub(crate) fn outcome(&self) -> Option<&Outcome> {
+        self.outcome.get()
+    }
+
+    pub(crate) fn memory_peak_bytes(&self) -> u64 {
+        self.memory_peak_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether the guest was refused memory at least once.
+    pub(crate) fn memory_refused(&self) -> bool {
+        self.memory_refused.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn body_too_large(&self) -> bool {
+        self.body_too_large.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn note_body_too_large(&self) {
+        self.body_too_large.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn instantiate(&self) -> Duration {
+        Duration::from_nanos(self.instantiate_nanos.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn note_instantiated(&self, took: Duration) {
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.instantiate_nanos.store(nanos, Ordering::Relaxed);
+    }
+}
+
+/// Counts what one instance holds and refuses what is beyond its limit.
+pub(crate) struct Meter {
+    memory_bytes_max: u64,
+    held_bytes: u64,
+    /// What was granted last, in case the system cannot deliver it.
+    granted_last_bytes: u64,
+    vitals: Arc<Vitals>,
+}
+
+impl Meter {
+    pub(crate) fn new(memory_bytes_max: u64, vitals: Arc<Vitals>) -> Self {
+        Self {
+            memory_bytes_max,
+            held_bytes: 0,
+            granted_last_bytes: 0,
+            vitals,
+        }
+    }
+
+    /// Takes `more_bytes` if they fit.
+    fn take(&mut self, more_bytes: u64) -> bool {
+        let held_bytes = self.held_bytes.saturating_add(more_bytes);
+        if held_bytes > self.memory_bytes_max {
+            return self.refuse();
+        }
+        self.held_bytes = held_bytes;
+        self.granted_last_bytes = more_bytes;
+        self.vitals
+            .memory_peak_bytes
+            .fetch_max(held_bytes, Ordering::Relaxed);
+        true
+    }
+
+    fn refuse(&self) -> bool {
+        self.vitals.memory_refused.store(true, Ordering::Relaxed);
+        false
+    }
+
+    /// The system could not deliver what was granted last.
+    fn take_back(&mut self) {
+        self.held_bytes -= std::mem::take(&mut self.granted_last_bytes);
+        self.refuse();
+    }
+}
+
+/// Refused growth answers -1 as the specification has it, so a guest with a garbage
+/// collector can make room and go on; one that cannot will trap by itself.
+impl ResourceLimiter for Meter {
+    fn memory_growing(
+        &mut self,
+        current_bytes: usize,
+        desired_bytes: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(self.take(desired_bytes.saturating_sub(current_bytes) as u64))
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        if desired > TABLE_ELEMENTS_MAX {
+            return Ok(self.refuse());
+        }
+        let more_elements = desired.saturating_sub(current);
+        Ok(self.take(more_elements.saturating_mul(TABLE_ELEMENT_BYTES) as u64))
+    }
+
+    fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.take_back();
+        Ok(())
+    }
+
+    fn table_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.take_back();
+        Ok(())
+    }
+
+    fn instances(&self) -> usize {
+        CORE_INSTANCES_MAX as usize
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES_MAX as usize
+    }
+
+    fn tables(&self) -> usize {
+        TABLES_MAX as usize
+    }
+}
+
+/// What a store holds must be able to show its meter.
+pub(crate) trait Metered: 'static {
+    fn meter(&mut self) -> &mut Meter;
+}
+
+/// Puts every limit on a new store: memory, handles, host-call arguments and time.
+pub(crate) fn bind<T: Metered>(store: &mut Store<T>, deadline: Instant) {
+    store.limiter(|state| state.meter());
+    store.set_hostcall_fuel(HOST_CALL_BYTES_MAX);
+    store.set_max_component_handles(HANDLES_MAX);
+    if let Some(table) = store.concurrent_resource_table() {
+        table.set_max_capacity(HANDLES_MAX);
+    }
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(move |_| {
+        if Instant::now() >= deadline {
+            return Ok(UpdateDeadline::Interrupt);
+        }
+        // Tokio's own yield goes behind the I/O driver; waking ourselves would keep this
+        // task in front of it, and a busy guest would keep sockets waiting for 61 ticks.
+        Ok(UpdateDeadline::YieldCustom(
+            1,
+            Box::pin(tokio::task::yield_now()),
+        ))
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: usize = 64 << 10;
+
+    fn meter(pages: usize) -> Meter {
+        Meter::new((pages * PAGE) as u64, Arc::default())
+    }
+
+    #[test]
+    fn two_memories_share_one_limit() {
+        let mut meter = meter(3);
+        assert!(meter.memory_growing(0, 2 * PAGE, None).unwrap());
+        assert!(!meter.memory_growing(0, 2 * PAGE, None).unwrap());
+        assert!(meter.memory_growing(0, PAGE, None).unwrap());
+        assert!(meter.vitals.memory_refused());
+        assert_eq!(meter.vitals.memory_peak_bytes(), 3 * PAGE as u64);
+    }
+
+    #[test]
+    fn tables_count_as_memory() {
+        let mut meter = meter(1);
+        assert!(
+            meter
+                .table_growing(0, PAGE / TABLE_ELEMENT_BYTES, None)
+                .unwrap()
+        );
+        assert!(!meter.memory_growing(0, PAGE, None).unwrap());
+    }
+
+    #[test]
+    fn an_absurd_size_does_not_wrap_around() {
+        let mut meter = meter(1);
+        assert!(!meter.memory_growing(0, usize::MAX, None).unwrap());
+        assert!(!meter.table_growing(0, usize::MAX, None).unwrap());
+    }
+}

@@ -1,0 +1,73 @@
+//! What files are, told from their bytes, and what people are told about those that
+//! cannot run.
+
+use insta::assert_snapshot;
+use midge_sandbox::inspect;
+
+fn check(source: &[u8]) -> String {
+    match inspect(source) {
+        Ok(inspection) => format!("ok: {}", inspection.contract),
+        Err(error) => {
+            let hint = error.hint().unwrap_or_default();
+            format!("error: {error}\nhint: {hint}")
+        }
+    }
+}
+
+fn check_fixture(name: &str) -> String {
+    check(&std::fs::read(midge_testkit::fixture(name)).unwrap())
+}
+
+#[test]
+fn every_contract_is_told_from_the_bytes() {
+    assert_snapshot!(check_fixture("http02-echo.wasm"), @"ok: HTTP handler, WASI 0.2");
+    assert_snapshot!(check_fixture("http03-echo.wasm"), @"ok: HTTP handler, WASI 0.3");
+    assert_snapshot!(check_fixture("command01-echo.wasm"), @"ok: command (CGI), WASI preview 1 core module");
+    assert_snapshot!(check_fixture("command02-echo.wasm"), @"ok: command (CGI), WASI 0.2");
+    assert_snapshot!(check_fixture("command03-echo.wasm"), @"ok: command (CGI), WASI 0.3");
+    assert_snapshot!(check_fixture("adapted-reactor.wasm"), @"ok: core module with an embedded component type");
+}
+
+#[test]
+fn what_is_not_wasm_is_shown_its_first_bytes() {
+    assert_snapshot!(check(b"#!/bin/sh\necho hi"), @r"
+    error: this is not WebAssembly: it starts with `#!/bin/s`
+    hint: give a `.wasm` or `.wat` file, as your compiler wrote it
+    ");
+    assert_snapshot!(check(b""), @r"
+    error: this is not WebAssembly: it starts with nothing, the file is empty
+    hint: give a `.wasm` or `.wat` file, as your compiler wrote it
+    ");
+}
+
+#[test]
+fn a_module_without_start_is_told_what_to_build() {
+    assert_snapshot!(check(b"(module)"), @r"
+    error: core module has no `_start`, so there is nothing to run
+    hint: build a command (a `main` function) for wasm32-wasip1, or a component that exports `wasi:http/incoming-handler`
+    ");
+}
+
+#[test]
+fn a_component_for_another_world_is_told_what_midge_calls() {
+    assert_snapshot!(check(b"(component)"), @r"
+    error: component exports none of the functions Midge can call, it exports nothing
+    hint: export `wasi:http/incoming-handler@0.2`, `wasi:http/handler@0.3` or `wasi:cli/run`
+    ");
+}
+
+#[test]
+fn an_unknown_import_is_named_with_its_version() {
+    assert_snapshot!(check_fixture("unknown-import.wasm"), @r"
+    error: component imports `acme:widget/thing@1.2.0`, which this host does not have
+    hint: compose the component with one that exports this interface, or build it for a `wasi:http` or `wasi:cli` world
+    ");
+}
+
+#[test]
+fn a_file_cut_anywhere_is_refused_and_never_panics() {
+    let whole = std::fs::read(midge_testkit::fixture("http02-tiny.wasm")).unwrap();
+    for cut in 0..whole.len() {
+        assert!(inspect(&whole[..cut]).is_err() || cut > 8, "cut at {cut}");
+    }
+}

@@ -1,0 +1,182 @@
+//! Loads a committed guest and runs it once: `Guest::of("http02-echo.wasm").get("/")`.
+
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode};
+use http_body::Body;
+use midge_model::{Digest, Grants, Limits, NamespaceName, Outcome, RequestId, Revision};
+use midge_sandbox::{
+    Aborted, Allocation, Answer, ArtifactCache, Caller, Engine, Invocation, LoadedFunction, Lookup,
+    RequestBody, ResponseBody, Sandbox, SandboxConfig, compile,
+};
+use tokio::task::LocalSet;
+use tokio::time::Instant;
+
+pub(crate) const CONFIG: SandboxConfig = SandboxConfig {
+    allocation: Allocation::Pooling,
+    instances_max: 8,
+};
+
+/// A guest with the safe limits and no grants, until told otherwise.
+pub(crate) struct Guest {
+    source: Vec<u8>,
+    limits: Limits,
+    grants: Grants,
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Result<Bytes, Outcome>,
+    pub(crate) memory_peak_bytes: u64,
+}
+
+impl Reply {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(self.body.as_ref().unwrap()).into_owned()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+impl Guest {
+    pub(crate) fn of(fixture: &str) -> Self {
+        Self::from_bytes(&std::fs::read(midge_testkit::fixture(fixture)).unwrap())
+    }
+
+    pub(crate) fn from_bytes(source: &[u8]) -> Self {
+        Self {
+            source: source.to_vec(),
+            limits: Limits::SAFE,
+            grants: Grants::default(),
+        }
+    }
+
+    pub(crate) fn limits(mut self, change: impl FnOnce(&mut Limits)) -> Self {
+        change(&mut self.limits);
+        self
+    }
+
+    pub(crate) fn grants(mut self, change: impl FnOnce(&mut Grants)) -> Self {
+        change(&mut self.grants);
+        self
+    }
+
+    pub(crate) fn time(self, time: Duration) -> Self {
+        self.limits(|limits| limits.time = time)
+    }
+
+    pub(crate) fn get(self, path: &str) -> Result<Reply, Outcome> {
+        self.send(Request::get(path).body(RequestBody::empty()).unwrap())
+    }
+
+    pub(crate) fn post(self, path: &str, body: impl Into<Bytes>) -> Result<Reply, Outcome> {
+        self.send(
+            Request::post(path)
+                .body(RequestBody::full(body.into()))
+                .unwrap(),
+        )
+    }
+
+    /// Runs one request in a runtime of its own.
+    pub(crate) fn send(self, request: Request<RequestBody>) -> Result<Reply, Outcome> {
+        self.run(async |function| reply(invoke(&function, request).await?).await)
+    }
+
+    /// Loads the guest and hands it to `test`, in a worker's kind of runtime.
+    pub(crate) fn run<T>(self, test: impl AsyncFnOnce(Rc<LoadedFunction>) -> T) -> T {
+        let sandbox = Sandbox::new(&CONFIG).unwrap();
+        let engine = Engine::new(&CONFIG).unwrap();
+        let cache = ArtifactCache::open(&midge_testkit::native_code_cache(), &engine).unwrap();
+        let digest = Digest::of(&self.source);
+        let artifact = match cache.find(&digest).unwrap() {
+            Lookup::Hit(path) => path,
+            Lookup::Miss | Lookup::Dropped { .. } => {
+                compile(&engine, &cache, &self.source).unwrap()
+            }
+        };
+        let revision = Revision {
+            namespace: NamespaceName::default(),
+            function: "guest".parse().unwrap(),
+            digest,
+            grants: self.grants,
+            limits: self.limits,
+            routes: Vec::new(),
+        };
+        let function = sandbox.load(&artifact, revision).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        LocalSet::new().block_on(&runtime, test(function))
+    }
+}
+
+/// Starts `request`; the answer's body is still to be read.
+pub(crate) async fn invoke(
+    function: &Rc<LoadedFunction>,
+    request: Request<RequestBody>,
+) -> Result<Answer, Outcome> {
+    invoke_with(function, request, Box::new(())).await
+}
+
+/// The same with a permit to watch: it is dropped when the guest is gone.
+pub(crate) async fn invoke_with(
+    function: &Rc<LoadedFunction>,
+    mut request: Request<RequestBody>,
+    permit: Box<dyn std::any::Any>,
+) -> Result<Answer, Outcome> {
+    if !request.headers().contains_key("host") {
+        request
+            .headers_mut()
+            .insert("host", "guest.test:8080".parse().unwrap());
+    }
+    let caller = Caller {
+        peer: "192.0.2.7:4321".parse().unwrap(),
+        local: "127.0.0.1:8080".parse().unwrap(),
+        https: false,
+        request_id: RequestId::keep("test-request").unwrap(),
+    };
+    let invocation = Invocation {
+        request,
+        caller: &caller,
+        mount: "",
+        deadline: Instant::now() + function.revision().limits.time,
+        permit,
+    };
+    function.invoke(invocation).await
+}
+
+/// Reads an answer to its end.
+pub(crate) async fn reply(answer: Answer) -> Result<Reply, Outcome> {
+    let (parts, mut body) = answer.response.into_parts();
+    let (mut bytes, mut failed) = (Vec::new(), None);
+    while let Some(frame) = next_frame(&mut body).await {
+        match frame {
+            Ok(frame) => bytes.extend(frame.into_data().unwrap_or_default()),
+            Err(aborted) => failed = Some(aborted.outcome),
+        }
+    }
+    Ok(Reply {
+        status: parts.status,
+        headers: parts.headers,
+        body: failed.map_or(Ok(bytes.into()), Err),
+        memory_peak_bytes: answer.memory_peak_bytes,
+    })
+}
+
+/// The next frame of a body.
+pub(crate) async fn next_frame(
+    body: &mut ResponseBody,
+) -> Option<Result<http_body::Frame<Bytes>, Aborted>> {
+    std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await
+}

@@ -1,0 +1,11 @@
+//! The sandbox against real guests: every contract, every limit, every way to end.
+//!
+//! One binary of modules, so that guests and helpers are linked once.
+#![expect(clippy::unwrap_used, reason = "tests panic on what they do not expect")]
+
+mod artifacts;
+mod contracts;
+mod endings;
+mod inspection;
+mod kit;
+mod limits;
