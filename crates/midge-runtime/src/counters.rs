@@ -1,0 +1,209 @@
+//! The page of counters that the workers of a node share.
+//!
+//! Decides how many invocations of a function run on the whole node, so that a
+//! limit of 1 means one and not one per worker. Each worker has a row of its own
+//! and writes only there; the supervisor clears the row of a worker that died.
+//!
+//! **Invariant:** a limit is never exceeded: a worker counts itself in before it
+//! looks at the others, and steps back if the sum is too high.
+
+use std::fs::File;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use memmap2::{MmapOptions, MmapRaw};
+
+/// Why the page could not be mapped.
+#[derive(Debug, thiserror::Error)]
+pub enum CounterError {
+    /// The file is not the size that its table needs.
+    #[error("counter page has {found_bytes} bytes, {needed_bytes} are needed")]
+    WrongSize {
+        /// What the file has.
+        found_bytes: u64,
+        /// What the table needs.
+        needed_bytes: u64,
+    },
+    /// The system refused.
+    #[error("map the counter page")]
+    Map {
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// A table of counters: one row per worker, one column per function.
+#[derive(Clone)]
+pub struct Counters {
+    page: Rc<MmapRaw>,
+    workers: usize,
+    functions: usize,
+}
+
+impl Counters {
+    /// How large the file behind a table must be.
+    pub fn size_bytes(workers: usize, functions: usize) -> u64 {
+        (workers * functions * size_of::<AtomicU32>()) as u64
+    }
+
+    /// Maps the table in `file`, which the workers of the node share.
+    ///
+    /// # Errors
+    ///
+    /// The file has another size, or cannot be mapped: start the node again.
+    pub fn map(file: &File, workers: usize, functions: usize) -> Result<Self, CounterError> {
+        let needed_bytes = Self::size_bytes(workers, functions);
+        let metadata = file
+            .metadata()
+            .map_err(|source| CounterError::Map { source })?;
+        if metadata.len() != needed_bytes {
+            return Err(CounterError::WrongSize {
+                found_bytes: metadata.len(),
+                needed_bytes,
+            });
+        }
+        let page = MmapOptions::new()
+            .map_raw(file)
+            .map_err(|source| CounterError::Map { source })?;
+        Ok(Self {
+            page: Rc::new(page),
+            workers,
+            functions,
+        })
+    }
+
+    /// A table that nobody else sees, for a node of one worker.
+    ///
+    /// # Errors
+    ///
+    /// The system has no memory to map.
+    pub fn private(functions: usize) -> Result<Self, CounterError> {
+        let page = MmapOptions::new()
+            .len(
+                usize::try_from(Self::size_bytes(1, functions))
+                    .unwrap_or(usize::MAX)
+                    .max(1),
+            )
+            .map_anon()
+            .map_err(|source| CounterError::Map { source })?;
+        Ok(Self {
+            page: Rc::new(page.into()),
+            workers: 1,
+            functions,
+        })
+    }
+
+    /// Forgets what a worker that died was running.
+    pub fn clear(&self, worker: usize) {
+        for function in 0..self.functions {
+            self.cell(worker, function).store(0, Ordering::SeqCst);
+        }
+    }
+
+    /// Counts one more invocation of `function` on `worker`, unless the node already
+    /// runs `limit` of them.
+    pub(crate) fn take(&self, worker: usize, function: usize, limit: u32) -> bool {
+        let mine = self.cell(worker, function);
+        mine.fetch_add(1, Ordering::SeqCst);
+        if self.running(function) <= u64::from(limit) {
+            return true;
+        }
+        // Two workers that meet at the last slot may both step back; both try again soon.
+        mine.fetch_sub(1, Ordering::SeqCst);
+        false
+    }
+
+    /// Counts one invocation less.
+    pub(crate) fn give_back(&self, worker: usize, function: usize) {
+        self.cell(worker, function).fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// How many invocations of `function` the whole node runs.
+    pub(crate) fn running(&self, function: usize) -> u64 {
+        (0..self.workers)
+            .map(|worker| u64::from(self.cell(worker, function).load(Ordering::SeqCst)))
+            .sum()
+    }
+
+    #[expect(unsafe_code, reason = "the table is memory that processes share")]
+    fn cell(&self, worker: usize, function: usize) -> &AtomicU32 {
+        assert!(
+            worker < self.workers && function < self.functions,
+            "the plan numbers both"
+        );
+        let index = worker * self.functions + function;
+        // SAFETY: the mapping is page-aligned, holds `workers * functions` cells (checked in
+        // `map`, sized in `private`), lives as long as `self`, and is only ever accessed as
+        // atomics, here and in the other processes; its file cannot shrink (sealed by whoever
+        // made it).
+        unsafe { &*self.page.as_ptr().cast::<AtomicU32>().add(index) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shared_file(workers: usize, functions: usize) -> File {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(Counters::size_bytes(workers, functions))
+            .unwrap();
+        file
+    }
+
+    #[test]
+    fn a_limit_holds_over_all_workers() {
+        let file = shared_file(2, 3);
+        let one = Counters::map(&file, 2, 3).unwrap();
+        let two = Counters::map(&file, 2, 3).unwrap();
+        assert!(one.take(0, 1, 2));
+        assert!(two.take(1, 1, 2));
+        assert!(!one.take(0, 1, 2));
+        assert!(two.take(1, 2, 2), "another function is not affected");
+        two.give_back(1, 1);
+        assert!(one.take(0, 1, 2));
+    }
+
+    #[test]
+    fn a_dead_worker_frees_its_slots() {
+        let file = shared_file(2, 1);
+        let counters = Counters::map(&file, 2, 1).unwrap();
+        assert!(counters.take(1, 0, 1));
+        assert!(!counters.take(0, 0, 1));
+        counters.clear(1);
+        assert!(counters.take(0, 0, 1));
+    }
+
+    #[test]
+    fn a_page_of_another_size_is_refused() {
+        let file = shared_file(1, 1);
+        assert!(matches!(
+            Counters::map(&file, 2, 2),
+            Err(CounterError::WrongSize { .. })
+        ));
+    }
+
+    #[test]
+    fn threads_never_exceed_the_limit_together() {
+        const LIMIT: u32 = 3;
+        let file = shared_file(4, 1);
+        let inside = AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            for worker in 0..4 {
+                let (file, inside) = (&file, &inside);
+                scope.spawn(move || {
+                    let counters = Counters::map(file, 4, 1).unwrap();
+                    for _ in 0..10_000 {
+                        if counters.take(worker, 0, LIMIT) {
+                            let now = inside.fetch_add(1, Ordering::SeqCst) + 1;
+                            assert!(now <= LIMIT, "{now} are inside");
+                            inside.fetch_sub(1, Ordering::SeqCst);
+                            counters.give_back(worker, 0);
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(Counters::map(&file, 4, 1).unwrap().running(0), 0);
+    }
+}
