@@ -1,0 +1,173 @@
+//! The record of one request: from its head to the end of its response, and the line it leaves.
+//!
+//! Lives with whoever owes the client the rest of the answer: first the task that computes it, then
+//! the body. Wherever that is dropped, the request is over; a record that nobody closed is a request
+//! whose client went away, or that the worker's end cut off.
+//!
+//! **Invariant:** each request leaves at most one line, and is counted in flight until then.
+
+use std::rc::Rc;
+
+use http::{Method, Uri};
+use midge_model::{FunctionName, Outcome, Refusal, RequestId};
+use tokio::time::Instant;
+
+use crate::render;
+use crate::request::Line;
+use crate::tasks::Progress;
+
+/// The target of access lines, for filters.
+const TARGET: &str = "midge::access";
+/// The most of a path that is logged. Callers choose paths, so they must not choose our disk space.
+const PATH_LOGGED_BYTES_MAX: usize = 256;
+/// The most of a guest's own words that is logged with its request.
+const REASON_LOGGED_BYTES_MAX: usize = 512;
+
+/// A request that is not over yet.
+pub(crate) struct Record {
+    line: Rc<Line>,
+    began: Instant,
+    /// Kept only if there will be a line.
+    facts: Option<Facts>,
+    ending: Option<Ending>,
+    status: u16,
+    bytes_out: u64,
+}
+
+struct Facts {
+    method: Method,
+    uri: Uri,
+    request_id: RequestId,
+    function: Option<FunctionName>,
+}
+
+enum Ending {
+    /// As the dispatcher or the response body reported it.
+    Outcome(Outcome),
+    /// Refused at the door, with the code the client was told.
+    Code(&'static str),
+}
+
+impl Record {
+    /// Counts the request in.
+    pub(crate) fn begin(line: &Rc<Line>, method: &Method, uri: &Uri, id: &RequestId) -> Self {
+        line.pulse.request_began();
+        let logged =
+            line.door.config.access_log && tracing::enabled!(target: TARGET, tracing::Level::INFO);
+        let facts = logged.then(|| Facts {
+            method: method.clone(),
+            uri: uri.clone(),
+            request_id: id.clone(),
+            function: None,
+        });
+        Self {
+            line: Rc::clone(line),
+            began: Instant::now(),
+            facts,
+            ending: None,
+            status: 0,
+            bytes_out: 0,
+        }
+    }
+
+    pub(crate) fn line(&self) -> &Line {
+        &self.line
+    }
+
+    /// Makes the connection end with a reset.
+    pub(crate) fn reset_connection(&self) {
+        self.line.pulse.break_off();
+    }
+
+    /// The guest has nothing to send at the moment.
+    pub(crate) fn waits_for_guest(&self) {
+        self.line.door.tasks.note(Progress::WaitsForGuest);
+    }
+
+    /// The guest has just handed over what the client is to take.
+    pub(crate) fn waits_for_client(&self) {
+        self.line.door.tasks.note(Progress::WaitsForClient);
+    }
+
+    pub(crate) fn function(&mut self, function: Option<FunctionName>) {
+        if let Some(facts) = &mut self.facts {
+            facts.function = function;
+        }
+    }
+
+    pub(crate) fn status(&mut self, status: http::StatusCode) {
+        self.status = status.as_u16();
+    }
+
+    pub(crate) fn sent(&mut self, bytes: u64) {
+        self.bytes_out = self.bytes_out.saturating_add(bytes);
+    }
+
+    /// The first report is the true one; what comes after is its consequence.
+    pub(crate) fn end(&mut self, outcome: Outcome) {
+        self.ending.get_or_insert(Ending::Outcome(outcome));
+    }
+
+    pub(crate) fn end_at_the_door(&mut self, code: &'static str) {
+        self.ending.get_or_insert(Ending::Code(code));
+    }
+
+    fn log(&mut self, facts: &Facts) {
+        let (code, reason) = match &self.ending {
+            Some(Ending::Outcome(outcome)) => (outcome.code(), outcome.reason()),
+            Some(Ending::Code(code)) => (*code, None),
+            None => ("", None),
+        };
+        let path = facts.uri.path();
+        tracing::info!(
+            target: TARGET,
+            function = facts.function.as_ref().map(tracing::field::display),
+            request_id = facts.request_id.as_str(),
+            outcome = code,
+            reason = reason.map(|reason| clip(reason, REASON_LOGGED_BYTES_MAX)),
+            method = facts.method.as_str(),
+            path = clip(path, PATH_LOGGED_BYTES_MAX),
+            status = self.status,
+            bytes_out = self.bytes_out,
+            duration_ms = self.began.elapsed().as_secs_f64() * 1_000.0,
+            "request served"
+        );
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        self.line.pulse.request_ended();
+        let tally = &self.line.door.tally;
+        tally.request_over();
+        if self.ending.is_none() {
+            let outcome = if tally.cutting.get() {
+                Outcome::Refused(Refusal::Draining)
+            } else {
+                Outcome::Cancelled
+            };
+            self.status = render::status(&outcome).as_u16();
+            self.end(outcome);
+        }
+        if let Some(facts) = self.facts.take() {
+            self.log(&facts);
+        }
+    }
+}
+
+/// The beginning of a text, cut between characters.
+fn clip(text: &str, bytes_max: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes_max)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        assert_eq!(clip("abc", 10), "abc");
+        assert_eq!(clip("abcdef", 3), "abc");
+        assert_eq!(clip("aé", 2), "a");
+    }
+}

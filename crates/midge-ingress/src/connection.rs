@@ -1,0 +1,266 @@
+//! The life of one connection: handshake, protocol, requests, deadline, farewell.
+//!
+//! hyper speaks the protocol; this module gives every wait on the peer an end, closes politely when
+//! the worker drains, and sees that a last response is not lost by closing too early. What a request
+//! is answered with is `respond.rs`.
+//!
+//! **Invariant:** dropping the connection's future drops its requests, which cancels their
+//! invocations; nothing here keeps them alive.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use http_body::Body;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use midge_runtime::{Aborted, Caller, RequestBody};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+
+use crate::config::IngressConfig;
+use crate::door::Door;
+use crate::listener::{Handled, Phase, draining};
+use crate::preface::{Protocol, sniff};
+use crate::pulse::{Expiry, Pulse};
+use crate::request::Line;
+use crate::respond;
+use crate::socket::{Socket, Wire};
+use crate::tls::ALPN_H2;
+
+/// How long a draining worker still reads from idle connections. A request that a client sent
+/// before it could know of the drain is answered, not cut off unseen.
+const DRAIN_LINGER: Duration = Duration::from_millis(100);
+/// How long, after the last response, to take in what the client is still sending. Closing at once
+/// would make the kernel reset the connection, and the client might lose the response (a 413, say).
+const CLOSE_LINGER: Duration = Duration::from_secs(1);
+/// How much of it.
+const CLOSE_LINGER_BYTES_MAX: usize = 1024 * 1024;
+
+/// A connection as the listener hands it over.
+pub(crate) struct Arrival {
+    pub(crate) tcp: TcpStream,
+    pub(crate) peer: SocketAddr,
+    pub(crate) tls: Option<TlsAcceptor>,
+}
+
+/// Serves one connection to its end.
+pub(crate) async fn serve<D, B>(
+    arrival: Arrival,
+    door: Rc<Door>,
+    dispatch: Rc<D>,
+    phase: watch::Receiver<Phase>,
+) where
+    D: AsyncFn(Request<RequestBody>, &Caller) -> Handled<B> + 'static,
+    B: Body<Data = Bytes, Error = Aborted> + Unpin + 'static,
+{
+    let peer = arrival.peer;
+    let https = arrival.tls.is_some();
+    let mut farewell = pin!(drain_noticed(phase));
+    let opened = tokio::select! {
+        biased;
+        opened = open(arrival, &door.config) => opened,
+        () = &mut farewell => return,
+    };
+    let (socket, protocol, pulse, local) = match opened {
+        Ok(opened) => opened,
+        Err(error) => {
+            tracing::debug!(%peer, %error, "connection not opened");
+            return;
+        }
+    };
+
+    let line = Rc::new(Line::new(peer, local, https, Rc::clone(&pulse), door));
+    let service = service_fn({
+        let line = Rc::clone(&line);
+        move |request| {
+            let (line, dispatch) = (Rc::clone(&line), Rc::clone(&dispatch));
+            async move { Ok::<_, Infallible>(respond::answer(request, &line, &*dispatch).await) }
+        }
+    });
+    let io = TokioIo::new(socket);
+    match protocol {
+        Protocol::Http1 => {
+            let mut connection = line.door.h1.serve_connection(io, service);
+            let shutdown = http1::Connection::graceful_shutdown;
+            let end = run(
+                &mut connection,
+                shutdown,
+                Pulse::deadline_h1,
+                &line,
+                farewell,
+            )
+            .await;
+            if end.wants_linger(&pulse) {
+                linger(connection.into_parts().io.into_inner()).await;
+            }
+        }
+        Protocol::Http2 => {
+            let mut connection = line.door.h2.serve_connection(io, service);
+            let shutdown = http2::Connection::graceful_shutdown;
+            run(
+                &mut connection,
+                shutdown,
+                Pulse::deadline_h2,
+                &line,
+                farewell,
+            )
+            .await;
+        }
+    }
+}
+
+type Opened = (Socket, Protocol, Rc<Pulse>, SocketAddr);
+
+/// Brings a connection to where its protocol is known, within the header timeout.
+async fn open(arrival: Arrival, config: &IngressConfig) -> io::Result<Opened> {
+    let Arrival { mut tcp, tls, .. } = arrival;
+    // Small responses must not wait for an acknowledgement (Nagle); hyper writes whole messages.
+    tcp.set_nodelay(true)?;
+    let local = tcp.local_addr()?;
+    let Some(tls) = tls else {
+        let pulse = Rc::new(Pulse::new());
+        let (protocol, ahead) = timeout(config.header_timeout, sniff(&mut tcp)).await??;
+        return Ok((
+            Socket::new(Wire::Plain(tcp), ahead, Rc::clone(&pulse)),
+            protocol,
+            pulse,
+            local,
+        ));
+    };
+    let stream = timeout(config.header_timeout, tls.accept(tcp)).await??;
+    let protocol = match stream.get_ref().1.alpn_protocol() {
+        Some(ALPN_H2) => Protocol::Http2,
+        _ => Protocol::Http1,
+    };
+    let pulse = Rc::new(Pulse::new());
+    let wire = Wire::Tls(Box::new(stream));
+    Ok((
+        Socket::new(wire, Bytes::new(), Rc::clone(&pulse)),
+        protocol,
+        pulse,
+        local,
+    ))
+}
+
+/// How a connection came to its end.
+#[derive(Debug)]
+enum End {
+    /// The protocol is done, well or not.
+    Over(hyper::Result<()>),
+    /// We closed it while it had no request.
+    ClosedIdle,
+    /// Its time was up.
+    Expired,
+}
+
+impl End {
+    /// Whether the client may still be sending, and has not read our last word yet.
+    fn wants_linger(&self, pulse: &Pulse) -> bool {
+        let spoke_last = match self {
+            Self::Over(Ok(())) => true,
+            Self::Over(Err(error)) => error.is_parse(),
+            Self::ClosedIdle | Self::Expired => false,
+        };
+        spoke_last && !pulse.has_ended()
+    }
+}
+
+/// Drives a connection until it is over, its time is up, or the worker's drain closed it.
+async fn run<C>(
+    connection: &mut C,
+    shutdown: fn(Pin<&mut C>),
+    deadline: fn(&Pulse, &IngressConfig) -> Option<(Instant, Expiry)>,
+    line: &Line,
+    mut farewell: Pin<&mut impl Future<Output = ()>>,
+) -> End
+where
+    C: Future<Output = hyper::Result<()>> + Unpin,
+{
+    let (pulse, config) = (&line.pulse, &line.door.config);
+    let recheck = config.header_timeout.min(config.idle_timeout);
+    let mut timer = pin!(sleep(recheck));
+    let mut closing: Option<(Instant, bool)> = None;
+    loop {
+        let due = || match (deadline(pulse, config), closing, pulse.idle_since()) {
+            (Some((_, Expiry::Head | Expiry::Idle)), Some((since, _)), Some(idle)) => {
+                // What was written last still has to leave, and the peer to agree to the end.
+                Some((since.max(idle) + config.header_timeout, Expiry::Idle))
+            }
+            (due, _, _) => due,
+        };
+        let expired = poll_fn(|cx| poll_expiry(timer.as_mut(), cx, &due, recheck));
+        tokio::select! {
+            biased;
+            result = &mut *connection => return match closing {
+                Some((_, true)) => End::ClosedIdle,
+                _ => End::Over(result),
+            },
+            () = farewell.as_mut(), if closing.is_none() => {}
+            expiry = expired => if expiry != Expiry::Idle || closing.is_some() {
+                tracing::debug!(peer = %line.peer, ?expiry, "connection timed out");
+                return End::Expired;
+            },
+        }
+        closing = Some((Instant::now(), pulse.is_idle()));
+        shutdown(Pin::new(connection));
+    }
+}
+
+/// Ready when the connection's deadline has passed. Deadlines mostly move back, so the timer is
+/// left to fire early and is set anew then, instead of at every request.
+fn poll_expiry(
+    mut timer: Pin<&mut Sleep>,
+    cx: &mut Context<'_>,
+    due: &impl Fn() -> Option<(Instant, Expiry)>,
+    recheck: Duration,
+) -> Poll<Expiry> {
+    loop {
+        let due = due();
+        if let Some((at, _)) = due
+            && at < timer.deadline()
+        {
+            timer.as_mut().reset(at);
+        }
+        ready!(timer.as_mut().poll(cx));
+        let now = Instant::now();
+        match due {
+            Some((at, expiry)) if at <= now => return Poll::Ready(expiry),
+            Some((at, _)) => timer.as_mut().reset(at),
+            // A request is in flight. Any deadline after it is at least this far away.
+            None => timer.as_mut().reset(now + recheck),
+        }
+    }
+}
+
+/// Resolves when the worker drains and requests already under way have had time to arrive.
+async fn drain_noticed(mut phase: watch::Receiver<Phase>) {
+    draining(&mut phase).await;
+    sleep(DRAIN_LINGER).await;
+}
+
+/// Reads and forgets what the client still sends, within bounds, so that it can read our answer.
+async fn linger(mut socket: Socket) {
+    let mut scrap = [0; 1024];
+    let read_on = async {
+        let mut left = CLOSE_LINGER_BYTES_MAX;
+        while let Ok(count @ 1..) = socket.read(&mut scrap).await
+            && left > 0
+        {
+            left = left.saturating_sub(count);
+        }
+    };
+    // Both ways to stop are fine: the connection is dropped next.
+    drop(timeout(CLOSE_LINGER, read_on).await);
+}
