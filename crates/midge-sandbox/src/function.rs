@@ -14,7 +14,7 @@ use midge_model::Revision;
 use wasmtime::component;
 
 use crate::artifact::{self, ArtifactCode, LoadError};
-use crate::contract::{Contract, Program};
+use crate::contract::{CommandProgram, Program};
 use crate::engine::{Engine, EngineError, SandboxConfig};
 use crate::guest::{Guest, Guest01};
 use crate::ticker::Ticker;
@@ -87,18 +87,12 @@ impl Sandbox {
         let engine = &self.shared.engine;
         match artifact::load(engine, artifact)? {
             ArtifactCode::Module(module) => {
-                Ok(Program::Command01(self.modules.instantiate_pre(&module)?))
+                let pre = self.modules.instantiate_pre(&module)?;
+                Ok(CommandProgram::Preview1(pre).into())
             }
             ArtifactCode::Component(component) => {
-                let of_component = component.component_type();
-                let exports: Vec<_> = of_component
-                    .exports(&engine.inner)
-                    .map(|(name, _)| name)
-                    .collect();
-                let contract = Contract::of_exports(&exports)
-                    .ok_or_else(|| wasmtime::format_err!("no known export"))?;
                 let pre = self.components.instantiate_pre(&component)?;
-                Ok(Program::of_component(contract, pre)?)
+                Ok(Program::of_component(pre)?)
             }
         }
     }
@@ -108,13 +102,6 @@ impl LoadedFunction {
     /// What this function is a revision of.
     pub fn revision(&self) -> &Revision {
         &self.revision
-    }
-
-    pub(crate) fn is_command(&self) -> bool {
-        match &self.program {
-            Program::Http02(_) | Program::Http03(_) => false,
-            Program::Command02(_) | Program::Command03(_) | Program::Command01(_) => true,
-        }
     }
 }
 

@@ -5,17 +5,15 @@
 //!
 //! **Invariant:** a guest state is made for one invocation and dropped with it.
 
-use std::sync::Arc;
-
-use midge_model::Revision;
+use midge_model::{Outcome, Revision};
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::guest_log::{GuestLog, LogLabel};
-use crate::host::dirs::{self, DirError};
+use crate::host::dirs;
 use crate::host::http_out::Denied;
-use crate::limits::{HANDLES_MAX, Meter, Metered, Vitals};
+use crate::limits::{HANDLES_MAX, Meter, Metered};
 
 /// Bytes of header names and values in one set of fields.
 const FIELD_BYTES_MAX: usize = 64 << 10;
@@ -101,7 +99,7 @@ impl Metered for Guest01 {
 
 /// A WASI context with exactly what `revision` was granted: nothing but its own
 /// environment and folders, a clock, random numbers, and a log to write to.
-pub(crate) fn granted(revision: &Revision, label: LogLabel) -> Result<WasiCtxBuilder, DirError> {
+pub(crate) fn granted(revision: &Revision, label: LogLabel) -> Result<WasiCtxBuilder, Outcome> {
     let mut wasi = WasiCtxBuilder::new();
     wasi.max_random_size(RANDOM_BYTES_MAX)
         .allow_tcp(false)
@@ -113,9 +111,4 @@ pub(crate) fn granted(revision: &Revision, label: LogLabel) -> Result<WasiCtxBui
     }
     dirs::open(&mut wasi, &revision.grants.dirs)?;
     Ok(wasi)
-}
-
-/// A meter for one invocation of `revision`.
-pub(crate) fn meter(revision: &Revision, vitals: &Arc<Vitals>) -> Meter {
-    Meter::new(revision.limits.memory_bytes, Arc::clone(vitals))
 }

@@ -10,29 +10,28 @@
 
 use std::any::Any;
 use std::net::SocketAddr;
-use std::panic::AssertUnwindSafe;
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::FutureExt;
-use http::{Method, Request, Response, StatusCode, Version, header};
+use http::{Method, Request, Response, StatusCode, header};
 use http_body::Body;
-use midge_model::{Outcome, Refusal, RequestId, cgi};
+use midge_model::{Outcome, Refusal, RequestId};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 use wasmtime::Store;
+use wasmtime_wasi::WasiCtxBuilder;
 
 use crate::body::{GuestBody, RequestBody, ResponseBody};
-use crate::contract::{GuestHead, HeadSender, Program, command, http02, http03};
-use crate::function::LoadedFunction;
+use crate::contract::{CommandProgram, GuestHead, HeadSender, HttpProgram, Program};
+use crate::contract::{cgi, command, http02, http03};
+use crate::function::{LoadedFunction, Shared};
 use crate::guest::{self, Guest, Guest01};
 use crate::guest_log::{GuestLog, LogLabel};
-use crate::limits::{self, Metered, Vitals};
-use crate::outcome;
+use crate::limits::{self, Meter, Metered, Vitals};
+use crate::outcome::Watch;
 use crate::stdout_pipe::stdout_pipe;
 
 /// Who sent a request, and over which connection.
@@ -89,22 +88,17 @@ impl LoadedFunction {
         let answer_has_body = invocation.request.method() != Method::HEAD;
 
         let vitals = Arc::new(Vitals::default());
-        let mut running = self.start(invocation, &vitals)?;
-        let Some(head) = running.head().await else {
-            return Err(running.outcome_without_head(&vitals).await);
-        };
+        let running = self.start(invocation, &vitals)?;
+        let response = running.response(answer_has_body, &vitals).await;
+        // Whatever the guest made of it, it never saw the whole request.
         if vitals.body_too_large() {
             let limit_bytes = limits.request_body_bytes;
             return Err(Outcome::Refused(Refusal::BodyTooLarge { limit_bytes }));
         }
-        // It failed before we could send a byte: better told than cut off.
-        if let Some(outcome) = vitals.outcome().filter(|outcome| !outcome.is_success()) {
-            return Err(outcome.clone());
-        }
-        let response = check_head(head)?;
+        let response = response?;
         let run = started.elapsed().saturating_sub(vitals.instantiate());
         Ok(Answer {
-            response: running.into_response(response, answer_has_body, &vitals),
+            response,
             instantiate: vitals.instantiate(),
             run,
             memory_peak_bytes: vitals.memory_peak_bytes(),
@@ -112,19 +106,7 @@ impl LoadedFunction {
     }
 
     /// Spawns the guest; from here on it runs whether or not anybody polls.
-    fn start(
-        self: &Rc<Self>,
-        invocation: Invocation<'_>,
-        vitals: &Arc<Vitals>,
-    ) -> Result<Running, Outcome> {
-        let label = LogLabel {
-            function: Arc::clone(&self.label),
-            request_id: invocation.caller.request_id.as_str().into(),
-        };
-        let mut wasi =
-            guest::granted(&self.revision, label.clone()).map_err(|error| Outcome::Host {
-                reason: outcome::chain(&error),
-            })?;
+    fn start(&self, invocation: Invocation<'_>, vitals: &Arc<Vitals>) -> Result<Running, Outcome> {
         let Invocation {
             request,
             caller,
@@ -132,183 +114,193 @@ impl LoadedFunction {
             deadline,
             permit,
         } = invocation;
-        let (sender, receiver) = oneshot::channel();
-        let head = HeadSender::new(sender, Arc::clone(vitals));
-        let limit_bytes = self.revision.limits.request_body_bytes;
-
-        let (request, stdout) = if self.is_command() {
-            for (name, value) in cgi_variables(&request, caller, mount) {
-                wasi.env(name, value);
-            }
-            wasi.arg(&*self.label);
-            let (pipe, stdout) = stdout_pipe();
-            let body = request.into_body().bounded(limit_bytes, Arc::clone(vitals));
-            wasi.stdin(command::stdin(body)).stdout(pipe);
-            (None, Some(stdout))
-        } else {
-            wasi.stdout(GuestLog::new(label, "stdout"));
-            let request = request.map(|body| body.bounded(limit_bytes, Arc::clone(vitals)));
-            (Some(request), None)
+        let label = LogLabel {
+            function: Arc::clone(&self.label),
+            request_id: caller.request_id.as_str().into(),
         };
-        let https = caller.https;
-        let function = Rc::clone(self);
-        let vitals = Arc::clone(vitals);
-        let task = tokio::task::spawn_local(async move {
-            let _permit = permit;
-            let _running = function.sandbox.ticker.enter();
-            function
-                .run(
-                    wasi,
-                    request.map(|request| (request, https)),
-                    head,
-                    Watch { deadline, vitals },
-                )
-                .await;
-        });
-        Ok(Running {
-            task: AbortOnDrop(Some(task)),
-            head: Some(receiver),
-            stdout,
+        let mut wasi = guest::granted(&self.revision, label.clone())?;
+        let limits = self.revision.limits;
+        let watch = Watch {
+            deadline,
+            limits,
+            vitals: Arc::clone(vitals),
+        };
+        let run = Run {
+            sandbox: Rc::clone(&self.sandbox),
+            watch,
+            _permit: permit,
+        };
+        let (sender, head) = oneshot::channel();
+        let sender = HeadSender::new(sender, Arc::clone(vitals));
+        let request =
+            request.map(|body| body.bounded(limits.request_body_bytes, Arc::clone(vitals)));
+
+        Ok(match &self.program {
+            Program::Http(program) => {
+                wasi.stdout(GuestLog::new(label, "stdout"));
+                let task = run.http(Rc::clone(program), wasi, (request, caller.https), sender);
+                Running {
+                    task: spawn(task),
+                    head: Head::Response(head),
+                }
+            }
+            Program::Command(program) => {
+                for (name, value) in cgi::variables(&request, caller, mount) {
+                    wasi.env(name, value);
+                }
+                let (pipe, stdout) = stdout_pipe();
+                wasi.arg(&*self.label)
+                    .stdin(command::stdin(request.into_body()))
+                    .stdout(pipe);
+                let task = run.command(Rc::clone(program), wasi, sender);
+                Running {
+                    task: spawn(task),
+                    head: Head::Stdout(stdout),
+                }
+            }
         })
     }
+}
 
-    async fn run(
-        &self,
-        wasi: wasmtime_wasi::WasiCtxBuilder,
-        request: Option<(Request<RequestBody>, bool)>,
+fn spawn(task: impl Future<Output = ()> + 'static) -> AbortOnDropHandle<()> {
+    AbortOnDropHandle::new(tokio::task::spawn_local(task))
+}
+
+/// What one run of a guest holds on to.
+struct Run {
+    sandbox: Rc<Shared>,
+    watch: Watch,
+    /// Dropped after the store, which is a local of the run: the slot is free only then.
+    _permit: Box<dyn Any>,
+}
+
+impl Run {
+    async fn http(
+        self,
+        program: Rc<HttpProgram>,
+        wasi: WasiCtxBuilder,
+        (request, https): (Request<RequestBody>, bool),
         head: HeadSender,
-        watch: Watch,
     ) {
-        let meter = guest::meter(&self.revision, &watch.vitals);
-        if let Program::Command01(pre) = &self.program {
-            let mut store = self.store(Guest01::new(wasi, meter), watch.deadline);
-            self.watch(command::call01(pre, &mut store, head), &watch)
-                .await;
-            return;
-        }
-        let mut store = self.store(Guest::new(wasi, meter), watch.deadline);
-        match (&self.program, request) {
-            (Program::Http02(pre), Some((request, https))) => {
-                self.watch(http02::call(pre, &mut store, request, https, head), &watch)
-                    .await;
+        let _ticking = self.sandbox.ticker.enter();
+        let store = &mut self.store(Guest::new(wasi, self.meter()));
+        match &*program {
+            HttpProgram::V02(pre) => {
+                let call = http02::call(pre, store, request, https, head);
+                self.watch.over(call).await;
             }
-            (Program::Http03(pre), Some((request, https))) => {
-                self.watch(http03::call(pre, &mut store, request, https, head), &watch)
-                    .await;
-            }
-            (Program::Command02(pre), _) => {
-                self.watch(command::call02(pre, &mut store, head), &watch)
-                    .await;
-            }
-            (Program::Command03(pre), _) => {
-                self.watch(command::call03(pre, &mut store, head), &watch)
-                    .await;
-            }
-            (Program::Http02(_) | Program::Http03(_), None) | (Program::Command01(_), _) => {
-                unreachable!("HTTP contracts get a request, and preview 1 returned above")
+            HttpProgram::V03(pre) => {
+                let call = http03::call(pre, store, request, https, head);
+                self.watch.over(call).await;
             }
         }
     }
 
-    fn store<T: Metered>(&self, state: T, deadline: Instant) -> Store<T> {
+    async fn command(self, program: Rc<CommandProgram>, wasi: WasiCtxBuilder, head: HeadSender) {
+        let _ticking = self.sandbox.ticker.enter();
+        match &*program {
+            CommandProgram::Preview1(pre) => {
+                let store = &mut self.store(Guest01::new(wasi, self.meter()));
+                self.watch.over(command::call01(pre, store, head)).await;
+            }
+            CommandProgram::V02(pre) => {
+                let store = &mut self.store(Guest::new(wasi, self.meter()));
+                self.watch.over(command::call02(pre, store, head)).await;
+            }
+            CommandProgram::V03(pre) => {
+                let store = &mut self.store(Guest::new(wasi, self.meter()));
+                self.watch.over(command::call03(pre, store, head)).await;
+            }
+        }
+    }
+
+    fn meter(&self) -> Meter {
+        Meter::new(
+            self.watch.limits.memory_bytes,
+            Arc::clone(&self.watch.vitals),
+        )
+    }
+
+    fn store<T: Metered>(&self, state: T) -> Store<T> {
         let mut store = Store::new(&self.sandbox.engine.inner, state);
-        limits::bind(&mut store, deadline);
+        limits::bind(&mut store, self.watch.deadline);
         store
     }
-
-    /// Waits for the guest, but not beyond its deadline, and notes how it ended.
-    ///
-    /// The outcome is noted while store and call still stand: taking them down closes the
-    /// channels of the response, and whoever sees them close asks for the outcome.
-    async fn watch(&self, call: impl Future<Output = wasmtime::Result<()>>, watch: &Watch) {
-        let mut call = pin!(call);
-        let guarded = AssertUnwindSafe(call.as_mut()).catch_unwind();
-        let ended = timeout_at(watch.deadline, guarded).await;
-        watch
-            .vitals
-            .end(outcome::of(ended, &self.revision.limits, &watch.vitals));
-    }
 }
 
-struct Watch {
-    deadline: Instant,
-    vitals: Arc<Vitals>,
-}
-
-/// A guest on its way, seen from the request that waits for it.
+/// A guest on its way, seen from the request that waits for it. Dropping it ends the guest.
 struct Running {
-    task: AbortOnDrop,
-    head: Option<oneshot::Receiver<GuestHead>>,
-    /// A command's stdout, until the body takes it over.
-    stdout: Option<mpsc::Receiver<Bytes>>,
+    task: AbortOnDropHandle<()>,
+    head: Head,
+}
+
+/// Where the head of the response will come from.
+enum Head {
+    Response(oneshot::Receiver<GuestHead>),
+    Stdout(mpsc::Receiver<Bytes>),
 }
 
 impl Running {
-    /// The head of the guest's response; `None` when it ended without one.
-    async fn head(&mut self) -> Option<GuestHead> {
-        if let Some(stdout) = self.stdout.take() {
-            return read_cgi_head(stdout).await;
-        }
-        self.head.take()?.await.ok()
-    }
-
-    async fn outcome_without_head(mut self, vitals: &Vitals) -> Outcome {
-        if let Some(task) = self.task.0.take() {
-            // The task never panics (`watch` catches) and nobody else aborts it.
-            drop(task.await);
-        }
-        match vitals.outcome() {
-            None | Some(Outcome::Responded) => Outcome::NoResponse,
-            Some(outcome) => outcome.clone(),
-        }
-    }
-
-    fn into_response(
-        mut self,
-        response: Response<GuestBody>,
+    /// The head of the guest's response, or how the guest ended without one.
+    async fn response(
+        self,
         request_allows_body: bool,
         vitals: &Arc<Vitals>,
-    ) -> Response<ResponseBody> {
-        let task = self
-            .task
-            .0
-            .take()
-            .expect("taken only here and in `outcome_without_head`");
-        let status = response.status();
-        let declared_bytes = response
-            .headers()
-            .get(header::CONTENT_LENGTH)
-            .and_then(|value| value.to_str().ok()?.parse().ok());
-        let response = response.map(|guest| {
-            ResponseBody::new(
-                guest,
-                declared_bytes,
-                Arc::clone(vitals),
-                task.abort_handle(),
-            )
-        });
-        let body_on_the_wire = request_allows_body
-            && status != StatusCode::NO_CONTENT
-            && status != StatusCode::NOT_MODIFIED;
-        if body_on_the_wire {
-            return response;
+    ) -> Result<Response<ResponseBody>, Outcome> {
+        let head = match self.head {
+            Head::Response(head) => head.await.ok(),
+            Head::Stdout(stdout) => cgi::read_head(stdout).await,
+        };
+        let Some(head) = head else {
+            return Err(outcome_without_head(self.task, vitals).await);
+        };
+        // It failed before we could send a byte: better told than cut off.
+        if let Some(outcome) = vitals.outcome().filter(|outcome| !outcome.is_success()) {
+            return Err(outcome.clone());
         }
-        let (parts, body) = response.into_parts();
-        let empty = body.finished_twin();
-        tokio::task::spawn_local(body.drain());
-        Response::from_parts(parts, empty)
+        let response = head.map_err(|error_code| Outcome::Failed {
+            reason: format!("answered with {error_code}"),
+        })?;
+        Ok(with_body(response, self.task, request_allows_body, vitals))
     }
 }
 
-/// Ends the guest when the request that waits for it is dropped.
-struct AbortOnDrop(Option<JoinHandle<()>>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        if let Some(task) = &self.0 {
-            task.abort();
-        }
+/// How a guest ended that never gave a head.
+async fn outcome_without_head(task: AbortOnDropHandle<()>, vitals: &Vitals) -> Outcome {
+    // The task catches panics and nobody else aborts it, so it ends by noting its outcome.
+    drop(task.await);
+    match vitals.outcome() {
+        None | Some(Outcome::Responded) => Outcome::NoResponse,
+        Some(outcome) => outcome.clone(),
     }
+}
+
+/// Hands the running guest over to the body of its response.
+fn with_body(
+    response: Response<GuestBody>,
+    task: AbortOnDropHandle<()>,
+    request_allows_body: bool,
+    vitals: &Arc<Vitals>,
+) -> Response<ResponseBody> {
+    let body_on_the_wire = request_allows_body
+        && response.status() != StatusCode::NO_CONTENT
+        && response.status() != StatusCode::NOT_MODIFIED;
+    let declared_bytes = response
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse().ok());
+    let guest = task.detach().abort_handle();
+    let response =
+        response.map(|body| ResponseBody::new(body, declared_bytes, Arc::clone(vitals), guest));
+    if body_on_the_wire {
+        return response;
+    }
+    // The guest goes on writing to nobody until its own end or its deadline.
+    response.map(|body| {
+        let ended = body.finished_twin();
+        tokio::task::spawn_local(body.drain());
+        ended
+    })
 }
 
 fn refuse_large_body(request: &Request<RequestBody>, limit_bytes: u64) -> Result<(), Outcome> {
@@ -316,91 +308,4 @@ fn refuse_large_body(request: &Request<RequestBody>, limit_bytes: u64) -> Result
         return Err(Outcome::Refused(Refusal::BodyTooLarge { limit_bytes }));
     }
     Ok(())
-}
-
-/// What no HTTP client would understand is a failure of the guest.
-fn check_head(head: GuestHead) -> Result<Response<GuestBody>, Outcome> {
-    let response = head.map_err(|error_code| Outcome::Failed {
-        reason: format!("answered with error code {error_code}"),
-    })?;
-    if response.status().is_informational() {
-        let reason = format!(
-            "answered with status {}, which is not final",
-            response.status()
-        );
-        return Err(Outcome::Failed { reason });
-    }
-    Ok(response)
-}
-
-/// The head of a command's answer; `None` when it wrote nothing at all.
-async fn read_cgi_head(mut stdout: mpsc::Receiver<Bytes>) -> Option<GuestHead> {
-    let mut parser = cgi::HeadParser::default();
-    let mut first = stdout.recv().await?;
-    let head = loop {
-        if let Some(head) = parser.push(&first).transpose() {
-            break head;
-        }
-        match stdout.recv().await {
-            Some(chunk) => first = chunk,
-            None => break parser.finish(),
-        }
-    };
-    Some(match head {
-        Ok(head) => {
-            let body = GuestBody::Stdout {
-                first: head.rest.into(),
-                rest: stdout,
-            };
-            let mut response = Response::new(body);
-            *response.status_mut() = head.status;
-            *response.headers_mut() = head.headers;
-            Ok(response)
-        }
-        Err(error) => Err(format!("stdout: {error}")),
-    })
-}
-
-fn cgi_variables(
-    request: &Request<RequestBody>,
-    caller: &Caller,
-    mount: &str,
-) -> Vec<(String, String)> {
-    let uri = request.uri();
-    let authority = uri
-        .authority()
-        .map(http::uri::Authority::as_str)
-        .or_else(|| {
-            request
-                .headers()
-                .get(header::HOST)
-                .and_then(|host| host.to_str().ok())
-        });
-    let local_ip = caller.local.ip().to_string();
-    cgi::meta_variables(&cgi::CgiRequest {
-        method: request.method(),
-        path: uri.path(),
-        query: uri.query(),
-        headers: request.headers(),
-        script_name: mount,
-        server_name: authority.map_or(&*local_ip, host_without_port),
-        server_port: caller.local.port(),
-        protocol: match request.version() {
-            Version::HTTP_2 => "HTTP/2.0",
-            Version::HTTP_10 => "HTTP/1.0",
-            _ => "HTTP/1.1",
-        },
-        remote_addr: caller.peer.ip(),
-        remote_port: caller.peer.port(),
-        https: caller.https,
-        body_bytes: request.body().size_hint().exact(),
-    })
-}
-
-/// `example.org:80` and `[::1]:80` without their port.
-fn host_without_port(authority: &str) -> &str {
-    match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-        _ => authority,
-    }
 }

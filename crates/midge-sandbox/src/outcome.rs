@@ -1,4 +1,4 @@
-//! How the end of a guest's run reads as an outcome.
+//! Waiting for a guest to end, and what its end reads as.
 //!
 //! Decides whose fault an end was, from what the engine reports and what the meter
 //! saw. Which status a client gets for it is the ingress's table.
@@ -7,26 +7,46 @@
 //! panic of ours and a machine that refuses memory are the host's.
 
 use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
 
+use futures::FutureExt;
 use midge_model::{Limits, Outcome, Refusal};
-use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout_at};
 use wasmtime::{PoolConcurrencyLimitError, Trap};
 use wasmtime_wasi::I32Exit;
 
-use crate::host::dirs::DirError;
 use crate::limits::Vitals;
 
-/// What the outside of a run sees: out of time, a caught panic, or the run's own end.
-pub(crate) type Ended = Result<Result<wasmtime::Result<()>, Box<dyn Any + Send>>, Elapsed>;
+/// What an invocation is held to, and where its end is noted.
+pub(crate) struct Watch {
+    pub(crate) deadline: Instant,
+    pub(crate) limits: Limits,
+    pub(crate) vitals: Arc<Vitals>,
+}
 
-pub(crate) fn of(ended: Ended, limits: &Limits, vitals: &Vitals) -> Outcome {
-    match ended {
-        Err(_) => Outcome::OutOfTime { limit: limits.time },
-        Ok(Err(panic)) => Outcome::Host {
-            reason: format!("panicked: {}", panic_text(&*panic)),
-        },
-        Ok(Ok(Ok(()))) => Outcome::Responded,
-        Ok(Ok(Err(error))) => of_error(&error, limits, vitals),
+impl Watch {
+    /// Waits for the guest, but not beyond its deadline, and notes how it ended.
+    ///
+    /// The outcome is noted while the call, and the store that it borrows, still stand: taking
+    /// them down closes the channels of the response, and whoever sees them close asks for the
+    /// outcome.
+    pub(crate) async fn over(&self, call: impl Future<Output = wasmtime::Result<()>>) {
+        let mut call = pin!(call);
+        let guarded = AssertUnwindSafe(call.as_mut()).catch_unwind();
+        let outcome = match timeout_at(self.deadline, guarded).await {
+            Ok(Ok(Ok(()))) => Outcome::Responded,
+            Ok(Ok(Err(error))) => of_error(&error, &self.limits, &self.vitals),
+            Ok(Err(panic)) => {
+                let reason = format!("panicked: {}", panic_text(&*panic));
+                Outcome::Host { reason }
+            }
+            Err(_) => Outcome::OutOfTime {
+                limit: self.limits.time,
+            },
+        };
+        self.vitals.end(outcome);
     }
 }
 
@@ -39,11 +59,6 @@ fn of_error(error: &wasmtime::Error, limits: &Limits, vitals: &Vitals) -> Outcom
     }
     if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() {
         return Outcome::Refused(Refusal::NodeFull);
-    }
-    if let Some(error) = error.downcast_ref::<DirError>() {
-        return Outcome::Host {
-            reason: chain(error),
-        };
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) => Outcome::OutOfTime { limit: limits.time },
@@ -58,21 +73,61 @@ fn of_error(error: &wasmtime::Error, limits: &Limits, vitals: &Vitals) -> Outcom
     }
 }
 
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
-}
-
 fn panic_text(panic: &(dyn Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no message")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    async fn check(call: impl Future<Output = wasmtime::Result<()>>) -> Outcome {
+        let watch = Watch {
+            deadline: Instant::now() + Limits::SAFE.time,
+            limits: Limits::SAFE,
+            vitals: Arc::default(),
+        };
+        watch.over(call).await;
+        watch.vitals.outcome().unwrap().clone()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_in_a_host_call_ends_one_invocation_and_is_ours() {
+        let outcome = check(async { panic!("a bug") }).await;
+        let reason = "panicked: a bug".to_owned();
+        assert_eq!(outcome, Outcome::Host { reason });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_guest_that_waits_for_ever_ends_at_its_deadline() {
+        let before = Instant::now();
+        let outcome = check(std::future::pending()).await;
+        let limit = Limits::SAFE.time;
+        assert_eq!(outcome, Outcome::OutOfTime { limit });
+        assert!(before.elapsed() < limit + Duration::from_millis(20));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn exit_code_0_is_a_success() {
+        assert_eq!(
+            check(async { Err(I32Exit(0).into()) }).await,
+            Outcome::Responded
+        );
+        let exited = check(async { Err(I32Exit(3).into()) }).await;
+        assert_eq!(exited, Outcome::Exited { code: 3 });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_outcome_stands() {
+        let vitals = Vitals::default();
+        vitals.end(Outcome::Cancelled);
+        vitals.end(Outcome::Responded);
+        assert_eq!(vitals.outcome(), Some(&Outcome::Cancelled));
+    }
 }

@@ -19,16 +19,8 @@ use wasmtime_wasi::p2::bindings::CommandPre as Command02Pre;
 use wasmtime_wasi::p3::bindings::CommandPre as Command03Pre;
 
 use crate::body::RequestBody;
-use crate::contract::{HeadSender, Program};
+use crate::contract::HeadSender;
 use crate::guest::{Guest, Guest01};
-
-pub(crate) fn program02(pre: wasmtime::component::InstancePre<Guest>) -> wasmtime::Result<Program> {
-    Ok(Program::Command02(Command02Pre::new(pre)?))
-}
-
-pub(crate) fn program03(pre: wasmtime::component::InstancePre<Guest>) -> wasmtime::Result<Program> {
-    Ok(Program::Command03(Command03Pre::new(pre)?))
-}
 
 /// Runs a 0.2 command to its end.
 pub(crate) async fn call02(

@@ -8,12 +8,8 @@ use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 
 use crate::body::{GuestBody, RequestBody};
-use crate::contract::{HeadSender, Program};
+use crate::contract::HeadSender;
 use crate::guest::Guest;
-
-pub(crate) fn program(pre: wasmtime::component::InstancePre<Guest>) -> wasmtime::Result<Program> {
-    Ok(Program::Http02(ProxyPre::new(pre)?))
-}
 
 /// Runs one invocation to the end of the guest.
 pub(crate) async fn call(

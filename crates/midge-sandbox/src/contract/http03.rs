@@ -10,12 +10,8 @@ use wasmtime_wasi_http::p3::bindings::ServicePre;
 use wasmtime_wasi_http::{FieldMap, WasiHttpView};
 
 use crate::body::{GuestBody, RequestBody};
-use crate::contract::{HeadSender, Program};
+use crate::contract::HeadSender;
 use crate::guest::Guest;
-
-pub(crate) fn program(pre: wasmtime::component::InstancePre<Guest>) -> wasmtime::Result<Program> {
-    Ok(Program::Http03(ServicePre::new(pre)?))
-}
 
 /// Runs one invocation until the guest has no task left.
 ///

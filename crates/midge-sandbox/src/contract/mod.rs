@@ -3,16 +3,19 @@
 //! Decides, from what a file exports, which of the contracts it follows. How each
 //! is called stands in its own file: `http02.rs`, `http03.rs`, `command.rs`.
 
+pub(crate) mod cgi;
 pub(crate) mod command;
 pub(crate) mod http02;
 pub(crate) mod http03;
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use http::Response;
 use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use wasmtime::component;
 use wasmtime_wasi::p2::bindings::CommandPre as Command02Pre;
 use wasmtime_wasi::p3::bindings::CommandPre as Command03Pre;
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
@@ -72,28 +75,54 @@ impl std::fmt::Display for Contract {
 
 /// A function's code, linked and ready to be instantiated.
 pub(crate) enum Program {
-    Http02(ProxyPre<Guest>),
-    Http03(ServicePre<Guest>),
-    Command02(Command02Pre<Guest>),
-    Command03(Command03Pre<Guest>),
-    Command01(wasmtime::InstancePre<Guest01>),
+    /// Takes a request and gives a response.
+    Http(Rc<HttpProgram>),
+    /// Takes CGI variables and stdin, and gives stdout.
+    Command(Rc<CommandProgram>),
+}
+
+/// The HTTP contracts.
+pub(crate) enum HttpProgram {
+    V02(ProxyPre<Guest>),
+    V03(ServicePre<Guest>),
+}
+
+/// The command contracts.
+pub(crate) enum CommandProgram {
+    Preview1(wasmtime::InstancePre<Guest01>),
+    V02(Command02Pre<Guest>),
+    V03(Command03Pre<Guest>),
 }
 
 impl Program {
     /// A component's program, by the contract that its exports follow.
-    pub(crate) fn of_component(
-        contract: Contract,
-        pre: wasmtime::component::InstancePre<Guest>,
-    ) -> wasmtime::Result<Self> {
-        match contract {
-            Contract::Http02 => http02::program(pre),
-            Contract::Http03 => http03::program(pre),
-            Contract::Command02 => command::program02(pre),
-            Contract::Command03 => command::program03(pre),
-            Contract::Command01 | Contract::AdaptedModule => {
-                unreachable!("`of_exports` names only contracts of components")
+    pub(crate) fn of_component(pre: component::InstancePre<Guest>) -> wasmtime::Result<Self> {
+        let of_component = pre.component().component_type();
+        let exports: Vec<_> = of_component
+            .exports(pre.engine())
+            .map(|(name, _)| name)
+            .collect();
+        Ok(match Contract::of_exports(&exports) {
+            Some(Contract::Http02) => HttpProgram::V02(ProxyPre::new(pre)?).into(),
+            Some(Contract::Http03) => HttpProgram::V03(ServicePre::new(pre)?).into(),
+            Some(Contract::Command02) => CommandProgram::V02(Command02Pre::new(pre)?).into(),
+            Some(Contract::Command03) => CommandProgram::V03(Command03Pre::new(pre)?).into(),
+            Some(Contract::Command01 | Contract::AdaptedModule) | None => {
+                wasmtime::bail!("the component exports none of the functions Midge can call")
             }
-        }
+        })
+    }
+}
+
+impl From<HttpProgram> for Program {
+    fn from(program: HttpProgram) -> Self {
+        Self::Http(Rc::new(program))
+    }
+}
+
+impl From<CommandProgram> for Program {
+    fn from(program: CommandProgram) -> Self {
+        Self::Command(Rc::new(program))
     }
 }
 

@@ -3,7 +3,7 @@
 //! The engine confines every path below the folder it was given (no `..`, no
 //! symlink out of it); which folders exist at all is the grant's business.
 
-use midge_model::{DirGrant, DirMode};
+use midge_model::{DirGrant, DirMode, Outcome};
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
 /// Opens the granted folders in `wasi`.
@@ -12,25 +12,16 @@ use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 ///
 /// A folder that is not there or not readable: the operator's fault, so the
 /// invocation ends as a host fault that names the folder.
-pub(crate) fn open(wasi: &mut WasiCtxBuilder, grants: &[DirGrant]) -> Result<(), DirError> {
+pub(crate) fn open(wasi: &mut WasiCtxBuilder, grants: &[DirGrant]) -> Result<(), Outcome> {
     for grant in grants {
         let perms = match grant.mode {
             DirMode::ReadOnly => FsPerms::ReadOnly,
             DirMode::ReadWrite => FsPerms::ReadWrite,
         };
         wasi.preopened_dir(&grant.host, &grant.guest, perms)
-            .map_err(|error| DirError {
-                host: grant.host.display().to_string(),
-                source: error.into(),
+            .map_err(|error| Outcome::Host {
+                reason: format!("open granted folder `{}`: {error:#}", grant.host.display()),
             })?;
     }
     Ok(())
-}
-
-/// A granted folder could not be opened.
-#[derive(Debug, thiserror::Error)]
-#[error("open granted folder `{host}`")]
-pub(crate) struct DirError {
-    host: String,
-    source: Box<dyn std::error::Error + Send + Sync>,
 }

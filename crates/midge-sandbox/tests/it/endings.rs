@@ -156,3 +156,20 @@ fn an_instance_never_sees_another_ones_memory() {
         }
     });
 }
+
+/// A command that fills a memory for ever: each fill is one instruction of 64 MiB
+/// (GHSA-2hw9-mc66-jc2q is about traps in the middle of such).
+const FILLS_FOR_EVER: &str = r#"
+    (module
+        (memory (export "memory") 1024)
+        (func (export "_start")
+            (loop $again
+                (memory.fill (i32.const 0) (i32.const 7) (i32.const 0x4000000))
+                (br $again))))
+"#;
+
+#[test]
+fn a_deadline_holds_inside_bulk_operations() {
+    let guest = Guest::from_bytes(FILLS_FOR_EVER.as_bytes()).time(Duration::from_millis(100));
+    assert_eq!(check(guest.get("/")), "out-of-time");
+}
