@@ -20,6 +20,15 @@ pub fn example(name: &str) -> PathBuf {
     existing(guests().join("examples/prebuilt").join(name))
 }
 
+/// The folder of the examples, with their manifest.
+///
+/// # Panics
+///
+/// The repository has no examples.
+pub fn examples() -> PathBuf {
+    existing(guests().join("examples"))
+}
+
 /// A folder of native code that all tests share, so that each guest is compiled once.
 ///
 /// Safe to share because the cache itself is: files are complete or absent, and named by

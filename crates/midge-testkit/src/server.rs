@@ -1,11 +1,19 @@
 //! A running `midge run`, started for one test and ended with it.
+//!
+//! Decides how a test's server is started and how a test knows that it serves; what
+//! is looked up about its processes is `process.rs`.
+//!
+//! **Invariant:** nothing that was started here outlives the value that stands for it.
 
 use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
-use std::path::Path;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use crate::process;
+use crate::wait::{wait_at_most, wait_until};
 
 /// How long a server may take until it listens; compiling on a busy machine included.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
@@ -16,13 +24,13 @@ const END_TIMEOUT: Duration = Duration::from_secs(60);
 /// The flags and environment of a server to start.
 pub struct MidgeBuilder {
     command: Command,
+    cache_dir: PathBuf,
 }
 
 /// A running server. Killed when dropped, if it still runs.
 pub struct Midge {
     child: Child,
     addr: SocketAddr,
-    scheme: String,
     said: Arc<Mutex<String>>,
 }
 
@@ -34,13 +42,14 @@ impl MidgeBuilder {
             .arg("run")
             .arg(target)
             .args(["--listen", "127.0.0.1:0"])
-            .arg("--cache-dir")
-            .arg(super::native_code_cache())
             .env_remove("MIDGE_LOG")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
-        Self { command }
+        Self {
+            command,
+            cache_dir: super::native_code_cache(),
+        }
     }
 
     /// More flags.
@@ -50,34 +59,62 @@ impl MidgeBuilder {
         self
     }
 
-    /// Starts it and waits until it listens.
+    /// A variable of its environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Another folder for native code than the tests' own.
+    #[must_use]
+    pub fn cache_dir(mut self, folder: &Path) -> Self {
+        folder.clone_into(&mut self.cache_dir);
+        self
+    }
+
+    /// Starts it and waits until it says that it listens.
     ///
     /// # Panics
     ///
     /// It did not get there; the panic shows what it said.
-    pub fn start(mut self) -> Midge {
+    pub fn start(self) -> Midge {
+        self.start_and(|midge| address_in(&midge.said()))
+    }
+
+    /// Starts it and waits until its port is open, for one that says nothing.
+    ///
+    /// # Panics
+    ///
+    /// It did not get there.
+    pub fn start_unheard(self) -> Midge {
+        self.start_and(|midge| {
+            let port = *process::listening_ports(midge.pid()).first()?;
+            Some((Ipv4Addr::LOCALHOST, port).into())
+        })
+    }
+
+    fn start_and(mut self, listens_at: impl Fn(&Midge) -> Option<SocketAddr>) -> Midge {
+        self.command.arg("--cache-dir").arg(&self.cache_dir);
         let mut child = self.command.spawn().expect("start midge");
         let stderr = child.stderr.take().expect("stderr is piped");
         let said = Arc::new(Mutex::new(String::new()));
-        let (listening, heard) = mpsc::sync_channel(1);
         let copy = Arc::clone(&said);
-        std::thread::spawn(move || listen_to(stderr, &copy, &listening));
-        match heard.recv_timeout(START_TIMEOUT) {
-            Ok((scheme, addr)) => Midge {
-                child,
-                addr,
-                scheme,
-                said,
-            },
-            Err(_) => {
-                drop(child.kill());
-                drop(child.wait());
-                panic!(
-                    "midge did not start:\n{}",
-                    said.lock().expect("no panic holds it")
-                );
-            }
-        }
+        std::thread::spawn(move || listen_to(stderr, &copy));
+        let mut midge = Midge {
+            child,
+            addr: (Ipv4Addr::LOCALHOST, 0).into(),
+            said,
+        };
+        let mut found = None;
+        wait_at_most(START_TIMEOUT, "midge listens", || {
+            found = listens_at(&midge);
+            let ended = found.is_none() && !process::is_alive(midge.pid());
+            assert!(!ended, "midge did not start:\n{}", midge.said());
+            found.is_some()
+        });
+        midge.addr = found.expect("just seen");
+        midge
     }
 }
 
@@ -87,11 +124,6 @@ impl Midge {
         self.addr
     }
 
-    /// `http://127.0.0.1:PORT` and `path` behind it.
-    pub fn url(&self, path: &str) -> String {
-        format!("{}://{}{path}", self.scheme, self.addr)
-    }
-
     /// The supervisor's process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
@@ -99,16 +131,25 @@ impl Midge {
 
     /// The process ids of its children that still run.
     pub fn workers(&self) -> Vec<u32> {
-        children_of(self.pid())
+        process::children(self.pid())
+    }
+
+    /// The process ids that take traffic: its workers, or itself where it has none.
+    pub fn serving(&self) -> Vec<u32> {
+        let workers = self.workers();
+        if workers.is_empty() {
+            vec![self.pid()]
+        } else {
+            workers
+        }
     }
 
     /// Everything it has said on stderr so far.
-    ///
-    /// # Panics
-    ///
-    /// Never: the lock is held for a copy only.
     pub fn said(&self) -> String {
-        self.said.lock().expect("no panic holds it").clone()
+        self.said
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Waits until it has said `words`.
@@ -122,13 +163,13 @@ impl Midge {
         });
     }
 
-    /// Sends a signal by name, for example `TERM`.
+    /// Sends the supervisor a signal by name, for example `TERM`.
     ///
     /// # Panics
     ///
     /// There is no `kill`, or no such process.
     pub fn signal(&self, signal: &str) {
-        signal_pid(self.pid(), signal);
+        process::signal(self.pid(), signal);
     }
 
     /// Waits for it to end by itself.
@@ -138,8 +179,7 @@ impl Midge {
     /// It did not end in time.
     pub fn wait_for_exit(&mut self) -> ExitStatus {
         let mut status = None;
-        let deadline = END_TIMEOUT;
-        wait_until_for("midge ends", deadline, || {
+        wait_at_most(END_TIMEOUT, "midge ends", || {
             status = self.child.try_wait().expect("wait for midge");
             status.is_some()
         });
@@ -150,71 +190,33 @@ impl Midge {
 impl Drop for Midge {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
-            // Workers end by themselves when their supervisor's pipe closes.
+            // Workers would finish their requests first, and the next test wants the machine.
+            let workers = self.workers();
             drop(self.child.kill());
             drop(self.child.wait());
+            for worker in workers {
+                process::try_signal(worker, "KILL");
+            }
         }
     }
 }
 
-/// Sends `signal` to one process.
-///
-/// # Panics
-///
-/// There is no `kill`, or no such process.
-pub fn signal_pid(pid: u32, signal: &str) {
-    let status = Command::new("kill")
-        .args([format!("-{signal}"), pid.to_string()])
-        .status()
-        .expect("run kill");
-    assert!(status.success(), "kill -{signal} {pid} failed");
+/// The address in `listening on http://ADDR`, or in the same said as JSON.
+fn address_in(said: &str) -> Option<SocketAddr> {
+    let line = said.lines().find(|line| line.contains("listening"))?;
+    let (_, rest) = line.split_once("://")?;
+    let end = rest.find('"').unwrap_or(rest.len());
+    rest[..end].trim_end().parse().ok()
 }
 
-/// Waits for a state, looking again every few milliseconds.
-///
-/// # Panics
-///
-/// The state did not come about within a generous time.
-pub fn wait_until(what: &str, state: impl FnMut() -> bool) {
-    wait_until_for(what, Duration::from_secs(30), state);
-}
-
-fn wait_until_for(what: &str, at_most: Duration, mut state: impl FnMut() -> bool) {
-    const LOOK_AGAIN: Duration = Duration::from_millis(2);
-    let mut waited = Duration::ZERO;
-    while !state() {
-        assert!(waited < at_most, "waited {at_most:?} in vain until {what}");
-        std::thread::sleep(LOOK_AGAIN);
-        waited += LOOK_AGAIN;
-    }
-}
-
-/// The children of `pid`, from `/proc`.
-fn children_of(pid: u32) -> Vec<u32> {
-    let path = format!("/proc/{pid}/task/{pid}/children");
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    text.split_whitespace()
-        .filter_map(|child| child.parse().ok())
-        .collect()
-}
-
-/// Keeps what the server says, and tells once where it listens.
-fn listen_to(
-    stderr: impl Read,
-    said: &Mutex<String>,
-    listening: &mpsc::SyncSender<(String, SocketAddr)>,
-) {
+/// Keeps what the server says, whole lines only.
+fn listen_to(stderr: impl Read, said: &Mutex<String>) {
     let mut lines = BufReader::new(stderr);
     let mut line = Vec::new();
     while matches!(lines.read_until(b'\n', &mut line), Ok(1..)) {
-        let text = String::from_utf8_lossy(&line).into_owned();
-        if let Some((_, url)) = text.trim().split_once("listening on ")
-            && let Some((scheme, addr)) = url.split_once("://")
-            && let Ok(addr) = addr.trim_end_matches('/').parse()
-        {
-            drop(listening.try_send((scheme.to_owned(), addr)));
-        }
-        said.lock().expect("no panic holds it").push_str(&text);
+        said.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push_str(&String::from_utf8_lossy(&line));
         line.clear();
     }
 }
