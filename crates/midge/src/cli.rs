@@ -1,0 +1,237 @@
+//! The words of the command line, as typed.
+//!
+//! Single values are parsed here, so that clap refuses them with exit code 2
+//! and names the flag; what they mean together is `config.rs`.
+//!
+//! **Invariant:** nothing is read from disk or bound while parsing.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Parser, Subcommand};
+use clap_complete::Shell;
+use midge_model::quantity::parse_duration;
+use midge_model::{CONCURRENCY_MAX, DirGrant, EnvVar, Limits};
+
+/// More worker processes than this help nobody; the number is there to stop a typing error.
+const WORKERS_MAX: i64 = 1024;
+
+/// Quiet help: bold headings, no rainbow.
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  midge run hello.wasm
+      Serve one file at http://127.0.0.1:8080/, whatever the path.
+  midge run shop/ --listen 127.0.0.1:0
+      Serve every function in shop/midge.toml on a free port.
+  midge run report.wasm --env LOG=debug --dir ./data:/data:ro --time 2s
+      Give it a variable, a folder to read and two seconds.
+
+Signals:
+  SIGTERM or Ctrl-C stops once the requests in flight are done; a second one stops at once.
+  SIGHUP reads the TLS certificate again.";
+
+/// Runs WebAssembly functions: one binary, each request in a sandbox of its own.
+#[derive(Debug, Parser)]
+#[command(name = "midge", version, styles = STYLES, max_term_width = 100)]
+#[command(disable_help_subcommand = true)]
+pub(crate) struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// One variant per file in `cmd/`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve functions over HTTP.
+    Run(Box<RunArgs>),
+    /// Say what a WebAssembly file is, what it needs and what it offers.
+    Inspect(InspectArgs),
+    /// Compile into the cache, so that the first start compiles nothing.
+    Compile(CompileArgs),
+    /// Print a completion script for a shell.
+    Completions(CompletionsArgs),
+    /// Takes traffic; started by `run` and spoken to over stdin and stdout.
+    #[command(hide = true)]
+    Worker,
+    /// Compiles one component from stdin; started by `run` and `compile`.
+    #[command(hide = true)]
+    Compiler(CompilerArgs),
+}
+
+/// `midge run`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = RUN_EXAMPLES)]
+pub(crate) struct RunArgs {
+    /// A `.wasm` or `.wat` file (served at `/`), a `midge.toml`, or a folder with one.
+    #[arg(default_value = ".")]
+    pub(crate) path: PathBuf,
+
+    /// Address to listen on; port 0 picks a free one.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: String,
+
+    /// Worker processes; 1 serves from this process, for debuggers [default: one per core].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=WORKERS_MAX))]
+    pub(crate) workers: Option<u32>,
+
+    /// Environment variable for every function; can be repeated.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) env: Vec<EnvVar>,
+
+    /// Folder that every function may use, `ro` (default) or `rw`; can be repeated.
+    #[arg(long = "dir", value_name = "HOST:GUEST[:ro|rw]")]
+    pub(crate) dirs: Vec<DirGrant>,
+
+    /// Where compiled code is kept.
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
+
+    /// Certificate chain (PEM): serve HTTPS.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+
+    /// Private key of the certificate (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+
+    /// Tell the caller what each answer cost, in a `Server-Timing` header.
+    #[arg(long)]
+    pub(crate) receipt: bool,
+
+    /// How long requests in flight may go on once asked to stop.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_duration)]
+    pub(crate) grace: Duration,
+
+    /// Limits over those of the manifest.
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+
+    /// What is logged, and how.
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+}
+
+/// Limits as flags; each goes over the manifest's.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Limits of each function")]
+pub(crate) struct LimitArgs {
+    /// Memory of one instance.
+    #[arg(long, value_name = "SIZE", value_parser = Limits::parse_memory)]
+    pub(crate) memory: Option<u64>,
+
+    /// Time for one request.
+    #[arg(long, value_name = "DURATION", value_parser = Limits::parse_time)]
+    pub(crate) time: Option<Duration>,
+
+    /// Requests at the same time; more wait their turn.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=CONCURRENCY_MAX.into()))]
+    pub(crate) concurrency: Option<u32>,
+}
+
+/// Where native code is kept.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CacheArgs {
+    /// Folder for compiled code [default: `midge` in the user's cache folder].
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) cache_dir: Option<PathBuf>,
+}
+
+/// What is logged, and how.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Log")]
+pub(crate) struct LogArgs {
+    /// Only warnings and errors.
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+
+    /// One JSON object a line instead of text.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `midge inspect`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct InspectArgs {
+    /// A `.wasm` or `.wat` file.
+    pub(crate) file: PathBuf,
+
+    /// One JSON object instead of text.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `midge compile`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CompileArgs {
+    /// A `.wasm` or `.wat` file, a `midge.toml`, or a folder with one.
+    pub(crate) path: PathBuf,
+
+    /// Where compiled code is kept.
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
+}
+
+/// `midge completions`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell that will read the script.
+    pub(crate) shell: Shell,
+}
+
+/// `midge compiler`, typed by the supervisor only.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CompilerArgs {
+    /// Where the result goes.
+    #[arg(long)]
+    pub(crate) cache_dir: PathBuf,
+
+    /// Memory the compiler may use.
+    #[arg(long)]
+    pub(crate) memory_bytes: u64,
+
+    /// Which memory layout the code is for.
+    #[arg(long)]
+    pub(crate) allocation: AllocationArg,
+
+    /// Processor time the compiler may use.
+    #[arg(long)]
+    pub(crate) cpu_seconds: u64,
+}
+
+/// How the workers that will load the code get memory for instances.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum AllocationArg {
+    /// From a pool.
+    Pooling,
+    /// Each on its own.
+    OnDemand,
+}
+
+/// The variables as a map; of two with one name the later wins, as in a shell.
+pub(crate) fn env_map(variables: Vec<EnvVar>) -> BTreeMap<String, String> {
+    variables
+        .into_iter()
+        .map(|variable| (variable.name, variable.value))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_declaration_is_sound() {
+        Args::command().debug_assert();
+    }
+}

@@ -1,0 +1,55 @@
+//! `midge compile PATH`: fills the cache before the first start.
+//!
+//! The same way as `midge run`, up to the point where it would open a port.
+//! Prints where the native code lies to stdout and how long it took to stderr.
+
+use tokio::task::LocalSet;
+
+use super::Ending;
+use super::fault::hinted;
+use crate::cli::CompileArgs;
+use crate::config::{self, Overrides};
+use crate::prepare::{Prepared, prepare};
+use crate::supervisor::{Compiler, Progress, SHOWN_AFTER};
+use crate::{functions, log, say};
+
+/// Compiles what is not in the cache yet.
+pub(super) fn run(args: CompileArgs) -> anyhow::Result<Ending> {
+    let log = config::default_log().map_err(hinted)?;
+    log::start(&log);
+    let cache_dir = config::cache_dir(args.cache).map_err(hinted)?;
+    let functions = functions::read(&args.path, &Overrides::default()).map_err(hinted)?;
+    let (cache, sandbox) = super::open_cache(&cache_dir)?;
+    let compiler = Compiler {
+        cache_dir,
+        allocation: sandbox.allocation,
+    };
+    let progress = Progress::new(&log);
+    let prepare = prepare(&functions, &cache, &compiler, &progress);
+    let prepared = super::runtime()?.block_on(LocalSet::new().run_until(prepare));
+    show(&prepared.map_err(hinted)?)?;
+    Ok(Ending::Done)
+}
+
+fn show(prepared: &Prepared) -> anyhow::Result<()> {
+    for planned in &prepared.revisions {
+        let function = &planned.revision.function;
+        match prepared
+            .made
+            .iter()
+            .find(|made| made.digest == planned.revision.digest)
+        {
+            Some(made) if made.took < SHOWN_AFTER => {
+                say::line(&format!(
+                    "compiled {function} in {:.1} s",
+                    made.took.as_secs_f32()
+                ));
+            }
+            // It took long enough for its progress to be shown, and that says how long.
+            Some(_) => {}
+            None => say::line(&format!("{function} was compiled before")),
+        }
+        say::data(&format!("{}\n", planned.artifact.display()))?;
+    }
+    Ok(())
+}

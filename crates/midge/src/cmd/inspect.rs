@@ -1,0 +1,198 @@
+//! `midge inspect FILE`: says what a WebAssembly file is.
+//!
+//! Contract, size, digest, makers, imports with what each would need, exports
+//! and the limits it would run under. Telling them from the bytes is the
+//! sandbox; this only lays them out.
+//!
+//! **Invariant:** text from inside the file is printed without its control
+//! characters.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+use midge_model::Limits;
+use midge_model::quantity::{format_bytes, format_duration};
+use midge_sandbox::{Import, Inspection, Producer, inspect};
+use serde::Serialize;
+
+use super::Ending;
+use super::fault::{hinted, with_hint};
+use crate::cli::InspectArgs;
+use crate::say;
+
+/// How wide the column of names is.
+const NAME_WIDTH: usize = 10;
+
+/// Prints what the file is to stdout.
+pub(super) fn run(args: &InspectArgs) -> anyhow::Result<Ending> {
+    let file = &args.file;
+    let source = std::fs::read(file)
+        .with_context(|| format!("read `{}`", file.display()))
+        .map_err(|error| with_hint(error, "midge inspect FILE.wasm"))?;
+    let inspection = inspect(&source)
+        .map_err(hinted)
+        .with_context(|| format!("`{}`", file.display()))?;
+    let report = Report {
+        file,
+        inspection: &inspection,
+        limits: Limits::SAFE,
+    };
+    if args.json {
+        say::data(&format!("{}\n", serde_json::to_string(&report)?))?;
+    } else {
+        say::data(&report.to_text())?;
+    }
+    Ok(Ending::Done)
+}
+
+/// Everything there is to say; also the shape of `--json`.
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    file: &'a Path,
+    #[serde(flatten)]
+    inspection: &'a Inspection,
+    limits: Limits,
+}
+
+impl Report<'_> {
+    fn to_text(&self) -> String {
+        let Inspection {
+            contract,
+            digest,
+            size_bytes,
+            producers,
+            imports,
+            exports,
+        } = self.inspection;
+        let Limits {
+            memory_bytes,
+            time,
+            concurrency,
+            request_body_bytes,
+            ..
+        } = self.limits;
+        let mut text = Text::default();
+        text.row("file", &self.file.display().to_string());
+        text.row("contract", &contract.to_string());
+        text.row("size", &format_bytes(*size_bytes));
+        text.row("digest", &digest.to_string());
+        text.rows("made with", producers.iter().map(producer));
+        text.rows("imports", imports.iter().map(import));
+        text.rows("exports", exports.iter().cloned());
+        text.rows(
+            "limits",
+            [
+                format!("memory {}", format_bytes(memory_bytes)),
+                format!("time {}", format_duration(time)),
+                format!("concurrency {concurrency}"),
+                format!("request body {}", format_bytes(request_body_bytes)),
+            ],
+        );
+        text.0
+    }
+}
+
+/// Two columns: names, and what stands behind them.
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    fn row(&mut self, name: &str, value: &str) {
+        let value = say::clean_line(value);
+        writeln!(self.0, "{name:NAME_WIDTH$} {value}").expect("a String takes all writes");
+    }
+
+    /// One line for each value; the name stands before the first.
+    fn rows(&mut self, name: &str, values: impl IntoIterator<Item = String>) {
+        let mut name = name;
+        for value in values {
+            self.row(name, &value);
+            name = "";
+        }
+        if !name.is_empty() {
+            self.row(name, "none");
+        }
+    }
+}
+
+fn producer(producer: &Producer) -> String {
+    let Producer {
+        field,
+        name,
+        version,
+    } = producer;
+    let version = if version.is_empty() {
+        String::new()
+    } else {
+        format!(" {version}")
+    };
+    format!("{name}{version} ({field})")
+}
+
+fn import(import: &Import) -> String {
+    let name = import.full_name();
+    match (import.provided, import.needs_grant) {
+        (false, _) => format!("{name} (this host does not have it)"),
+        (true, Some(grant)) => format!("{name} (needs a grant: {grant})"),
+        (true, None) => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+    use midge_model::Digest;
+    use midge_sandbox::Contract;
+
+    use super::*;
+
+    fn import(name: &str, version: &str, needs_grant: Option<&'static str>) -> Import {
+        let (name, version) = (name.to_owned(), Some(version.to_owned()));
+        Import {
+            name,
+            version,
+            provided: true,
+            needs_grant,
+        }
+    }
+
+    #[test]
+    fn a_file_is_told_in_two_columns_without_its_control_characters() {
+        let inspection = Inspection {
+            contract: Contract::Http02,
+            digest: Digest::of(b""),
+            size_bytes: 1536,
+            producers: vec![Producer {
+                field: "language".to_owned(),
+                name: "Ru\x1b[31mst".to_owned(),
+                version: String::new(),
+            }],
+            imports: vec![
+                import("wasi:http/types", "0.2.6", None),
+                import("wasi:http/outgoing-handler", "0.2.6", Some("http")),
+            ],
+            exports: Vec::new(),
+        };
+        let file = Path::new("hello.wasm");
+        let report = Report {
+            file,
+            inspection: &inspection,
+            limits: Limits::SAFE,
+        };
+        assert_snapshot!(report.to_text(), @r"
+        file       hello.wasm
+        contract   HTTP handler, WASI 0.2
+        size       1.5KiB
+        digest     sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+        made with  Ru�[31mst (language)
+        imports    wasi:http/types@0.2.6
+                   wasi:http/outgoing-handler@0.2.6 (needs a grant: http)
+        exports    none
+        limits     memory 128MiB
+                   time 10s
+                   concurrency 200
+                   request body 10MiB
+        ");
+    }
+}

@@ -1,0 +1,88 @@
+//! One file per command, and how each of them ends.
+//!
+//! Hands the parsed arguments to the command that they name. Printing errors is
+//! `main.rs`.
+//!
+//! **Invariant:** a command returns; it never exits the process itself.
+
+mod compile;
+mod compiler;
+mod completions;
+pub(crate) mod fault;
+mod inspect;
+mod run;
+mod worker;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use midge_sandbox::{ArtifactCache, Engine, SandboxConfig};
+
+use crate::cli::{Args, Command};
+
+/// Instances alive at once in one worker. Each reserves 8 GiB of address space, of which a
+/// process has 128 TiB.
+const INSTANCES_MAX: u32 = 1_000;
+
+/// How a command ended that was not refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// What was asked for is done.
+    Done,
+    /// It was done in part; the log says what was not.
+    Partial,
+    /// The operator stopped it before it was done.
+    Interrupted,
+}
+
+/// Does what was typed.
+///
+/// # Errors
+///
+/// What was refused or failed, ready to print.
+pub(crate) fn run(args: Args) -> anyhow::Result<Ending> {
+    match args.command {
+        Command::Run(args) => run::run(*args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Compile(args) => compile::run(args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Worker => worker::run(),
+        Command::Compiler(args) => compiler::run(&args),
+    }
+}
+
+impl From<Ending> for ExitCode {
+    fn from(ending: Ending) -> Self {
+        match ending {
+            Ending::Done => Self::SUCCESS,
+            Ending::Partial => Self::from(1),
+            Ending::Interrupted => Self::from(130),
+        }
+    }
+}
+
+/// The runtime of every command that waits for something: this thread and no other.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("start the runtime")
+}
+
+/// The cache of native code for the fastest way to run guests that this machine allows.
+fn open_cache(dir: &Path) -> anyhow::Result<(ArtifactCache, SandboxConfig)> {
+    let (engine, sandbox, refused) = Engine::probe(INSTANCES_MAX)?;
+    if let Some(refused) = refused {
+        let reason = fault::chain(&refused);
+        tracing::warn!(
+            reason,
+            "no room for a pool of instances, mapping each on demand"
+        );
+    }
+    // Compilers and workers have engines of their own; ours has only told what is possible.
+    Ok((
+        ArtifactCache::open(dir, &engine).map_err(fault::hinted)?,
+        sandbox,
+    ))
+}

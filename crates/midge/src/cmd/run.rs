@@ -1,0 +1,181 @@
+//! `midge run [PATH]`: serves functions over HTTP until told to stop.
+//!
+//! Walks from flags to a serving node: read, refuse, claim the port, compile,
+//! open the door, supervise. Each step lives elsewhere; the order is decided
+//! here.
+//!
+//! **Invariant:** what can be refused is refused before anything is compiled,
+//! and nobody can connect before everything is.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use midge_ingress::{IngressConfig, Tls};
+use midge_sandbox::SandboxConfig;
+use tokio::task::LocalSet;
+
+use super::Ending;
+use super::fault::hinted;
+use crate::cli::RunArgs;
+use crate::config::{RunConfig, TlsPaths};
+use crate::log::{Format, LogConfig};
+use crate::prepare::prepare;
+use crate::protocol::{Plan, PlannedRevision, Shared};
+use crate::supervisor::{self, Compiler, Node, Progress};
+use crate::{functions, log, machine, say};
+
+/// What every worker's door allows; see `IngressConfig` for what each bound means.
+const INGRESS: IngressConfig = IngressConfig {
+    connections_max: 10_000,
+    header_timeout: Duration::from_secs(10),
+    idle_timeout: Duration::from_secs(75),
+    stall_timeout: Duration::from_secs(30),
+    header_bytes_max: 64 * 1024,
+    header_count_max: 100,
+    h2_streams_max: 128,
+    receipt: false,
+    access_log: true,
+};
+
+/// Serves until told to stop.
+pub(super) fn run(args: RunArgs) -> anyhow::Result<Ending> {
+    let config = RunConfig::new(args).map_err(hinted)?;
+    log::start(&config.log);
+    machine::raise_descriptor_limit();
+    super::runtime()?.block_on(LocalSet::new().run_until(serve(config)))
+}
+
+async fn serve(config: RunConfig) -> anyhow::Result<Ending> {
+    let functions = functions::read(&config.path, &config.overrides).map_err(hinted)?;
+    check_tls(config.tls.as_ref())?;
+    let (cache, sandbox) = super::open_cache(&config.cache_dir)?;
+    let claim = supervisor::claim(config.listen).map_err(hinted)?;
+    let compiler = Compiler {
+        cache_dir: config.cache_dir.clone(),
+        allocation: sandbox.allocation,
+    };
+    let progress = Progress::new(&config.log);
+    let prepared = prepare(&functions, &cache, &compiler, &progress)
+        .await
+        .map_err(hinted)?;
+    let listener = claim.open().map_err(hinted)?;
+    let address = listener
+        .local_addr()
+        .context("read the listening address")?;
+    let ready = Ready::new(address, &config, &prepared.revisions);
+    let plan = plan(&config, sandbox, prepared.revisions);
+    let counters = supervisor::page::make(plan.workers, plan.revisions.len())
+        .context("make the page of counters")?;
+    let node = Node {
+        plan,
+        shared: Shared { listener, counters },
+        workers: config.workers,
+        grace: config.grace,
+    };
+    let ending = supervisor::supervise(node, || ready.announce())
+        .await
+        .map_err(hinted)?;
+    Ok(conclude(ending))
+}
+
+/// A certificate that cannot be used is known before anything is compiled.
+fn check_tls(paths: Option<&TlsPaths>) -> anyhow::Result<()> {
+    if let Some(TlsPaths { cert, key }) = paths {
+        Tls::load(cert, key)?;
+    }
+    Ok(())
+}
+
+fn plan(config: &RunConfig, sandbox: SandboxConfig, revisions: Vec<PlannedRevision>) -> Plan {
+    Plan {
+        worker: 0,
+        workers: config.workers.count(),
+        revisions,
+        ingress: IngressConfig {
+            receipt: config.receipt,
+            ..INGRESS
+        },
+        sandbox,
+        tls: config.tls.clone(),
+        grace: config.grace,
+        log: config.log.clone(),
+    }
+}
+
+fn conclude(ending: supervisor::Ending) -> Ending {
+    match ending {
+        supervisor::Ending::Interrupted => Ending::Interrupted,
+        supervisor::Ending::Drained(total) => {
+            let supervisor::DrainedAll {
+                finished,
+                cut,
+                lost,
+            } = total;
+            if cut == 0 && lost == 0 {
+                tracing::info!(finished, "drained");
+                return Ending::Done;
+            }
+            tracing::warn!(
+                finished,
+                cut,
+                workers_lost = lost,
+                "grace period over, requests cut"
+            );
+            Ending::Partial
+        }
+    }
+}
+
+/// What is said once all workers accept connections.
+struct Ready {
+    url: String,
+    /// Route and function.
+    routes: Vec<(String, String)>,
+    log: LogConfig,
+}
+
+impl Ready {
+    fn new(address: SocketAddr, config: &RunConfig, revisions: &[PlannedRevision]) -> Self {
+        let scheme = if config.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        let routes = revisions.iter().flat_map(|planned| {
+            let revision = &planned.revision;
+            let function = revision.function.to_string();
+            revision
+                .routes
+                .iter()
+                .map(move |route| (route.to_string(), function.clone()))
+        });
+        let url = format!("{scheme}://{address}");
+        Self {
+            url,
+            routes: routes.collect(),
+            log: config.log.clone(),
+        }
+    }
+
+    fn announce(&self) {
+        let width = self
+            .routes
+            .iter()
+            .map(|(route, _)| route.chars().count())
+            .max()
+            .unwrap_or(0);
+        for (route, function) in &self.routes {
+            match self.log.format {
+                Format::Json => tracing::info!(route, function, "route ready"),
+                Format::Text if self.log.quiet => {}
+                Format::Text => say::line(&format!("{route:width$}  -> {function}")),
+            }
+        }
+        match self.log.format {
+            Format::Json => tracing::info!(url = self.url, "listening"),
+            Format::Text if self.log.quiet => {}
+            Format::Text => say::line(&format!("listening on {}", self.url)),
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! `midge worker`: a worker as a process of its own.
+//!
+//! Connects the pipes and the inherited socket to `worker::serve`: the plan and
+//! the orders come from stdin, events go to stdout. What a worker does is
+//! `worker.rs`.
+//!
+//! **Invariant:** when stdin ends, for whatever reason, so does the worker;
+//! a lost supervisor leaves no orphans.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::os::fd::AsFd as _;
+
+use anyhow::{Context as _, bail};
+use listenfd::ListenFd;
+use tokio::net::unix::pipe;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::LocalSet;
+
+use super::Ending;
+use crate::protocol::{
+    CHANNEL_LINES, COUNTERS_FD, DOWN_LINE_BYTES_MAX, Event, Lines, Order, Plan, Shared, to_line,
+};
+use crate::{log, machine, worker};
+
+/// Serves until stdin says otherwise.
+pub(super) fn run() -> anyhow::Result<Ending> {
+    machine::name_process("midge-worker");
+    let shared = inherited()?;
+    super::runtime()?.block_on(LocalSet::new().run_until(work(shared)))?;
+    Ok(Ending::Done)
+}
+
+/// What the supervisor left open for us.
+fn inherited() -> anyhow::Result<Shared> {
+    let listener = ListenFd::from_env()
+        .take_tcp_listener(0)
+        .context("take the listening socket")?
+        .context("no listening socket: this command is for `midge run` to start")?;
+    // Opened by name a second time: owning a descriptor by its number cannot be done safely.
+    let counters = format!("/proc/self/fd/{COUNTERS_FD}");
+    let counters = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&counters)
+        .context("take the page of counters")?;
+    Ok(Shared { listener, counters })
+}
+
+async fn work(shared: Shared) -> anyhow::Result<()> {
+    let stdin = std::io::stdin()
+        .as_fd()
+        .try_clone_to_owned()
+        .context("read orders")?;
+    let stdin = pipe::Receiver::from_owned_fd(stdin).context("read orders from stdin")?;
+    let mut lines = Lines::new(stdin, DOWN_LINE_BYTES_MAX);
+    let Some(plan) = lines.next::<Plan>().await.context("read the plan")? else {
+        bail!("read the plan: stdin ended before it");
+    };
+    log::start(&plan.log);
+    let (orders, orders_down) = mpsc::channel(CHANNEL_LINES);
+    let (events, events_up) = mpsc::channel(CHANNEL_LINES);
+    let listening = tokio::task::spawn_local(listen(lines, orders));
+    let speaking = tokio::task::spawn_local(speak(events_up));
+    worker::serve(plan, shared, orders_down, events).await;
+    listening.abort();
+    // The last event says how the draining went: it must be out before we are.
+    speaking.await.context("write events")
+}
+
+/// Passes orders on until there is nobody left to give any, or somebody asks this very process to
+/// stop. SIGINT is for the supervisor alone.
+async fn listen(mut lines: Lines<pipe::Receiver>, orders: mpsc::Sender<Order>) {
+    let terminate = signal(SignalKind::terminate());
+    let interrupt = signal(SignalKind::interrupt());
+    let (Ok(mut terminate), Ok(mut interrupt)) = (terminate, interrupt) else {
+        tracing::warn!("signals not taken over");
+        return;
+    };
+    loop {
+        tokio::select! {
+            order = lines.next::<Order>() => match order {
+                Ok(Some(order)) => drop(orders.send(order).await),
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "supervisor speaks nonsense");
+                    return;
+                }
+            },
+            // Ending the orders means: drain, and no longer than the grace period.
+            _ = terminate.recv() => return,
+            _ = interrupt.recv() => {}
+        }
+    }
+}
+
+async fn speak(mut events: mpsc::Receiver<Event>) {
+    // Events are rare and short, and the pipe holds hundreds of them: writing does not block.
+    let Ok(stdout) = std::io::stdout().as_fd().try_clone_to_owned() else {
+        return;
+    };
+    let mut stdout = File::from(stdout);
+    while let Some(event) = events.recv().await {
+        if let Err(error) = stdout.write_all(&to_line(&event)) {
+            tracing::debug!(%error, "supervisor does not listen");
+        }
+    }
+}

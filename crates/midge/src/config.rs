@@ -1,0 +1,346 @@
+//! From what was typed to what is meant.
+//!
+//! Checks what flags mean together and fills in what was left out; the single
+//! values were parsed by `cli.rs`, the files are read by `functions.rs`. This
+//! is the only module that reads the environment.
+//!
+//! **Invariant:** a `RunConfig` exists only if everything that can be checked
+//! without touching a file or a socket has been checked.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use midge_model::{DirGrant, LimitsPatch};
+use serde::{Deserialize, Serialize};
+
+use crate::cli::{CacheArgs, LogArgs, RunArgs, env_map};
+use crate::cmd::fault::Hint;
+use crate::log::{Format, LogConfig};
+use crate::{machine, say};
+
+/// The longest grace period; an order to stop must end some day.
+const GRACE_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// Variables that reach our own child processes. None of them is a secret, and none of them
+/// reaches a guest; the rest of the environment stays with the supervisor.
+const INHERITED: [&str; 5] = [
+    "LD_LIBRARY_PATH",
+    "LLVM_PROFILE_FILE",
+    "RUST_BACKTRACE",
+    "TMPDIR",
+    "TZ",
+];
+
+/// What `midge run` is to do.
+#[derive(Debug)]
+pub(crate) struct RunConfig {
+    /// The file or folder with the functions.
+    pub(crate) path: PathBuf,
+    /// Where to listen.
+    pub(crate) listen: SocketAddr,
+    /// Who takes the traffic.
+    pub(crate) workers: Workers,
+    /// What goes over the manifest, for every function.
+    pub(crate) overrides: Overrides,
+    /// Where compiled code is kept.
+    pub(crate) cache_dir: PathBuf,
+    /// The certificate, when HTTPS is asked for.
+    pub(crate) tls: Option<TlsPaths>,
+    /// Whether answers carry a `Server-Timing` header.
+    pub(crate) receipt: bool,
+    /// How long requests in flight may go on once asked to stop.
+    pub(crate) grace: Duration,
+    /// What is logged, and how.
+    pub(crate) log: LogConfig,
+}
+
+/// Who takes the traffic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Workers {
+    /// The supervisor's own process, so that a debugger sees one process.
+    InProcess,
+    /// Children, one thread each.
+    Processes(NonZeroU32),
+}
+
+impl Workers {
+    /// How many that is.
+    pub(crate) fn count(self) -> usize {
+        match self {
+            Self::InProcess => 1,
+            Self::Processes(count) => usize::try_from(count.get()).unwrap_or(usize::MAX),
+        }
+    }
+}
+
+/// What flags say about every function, over what its manifest says.
+#[derive(Debug, Default)]
+pub(crate) struct Overrides {
+    /// Limits that were typed.
+    pub(crate) limits: LimitsPatch,
+    /// Variables that were typed.
+    pub(crate) env: BTreeMap<String, String>,
+    /// Folders that were typed.
+    pub(crate) dirs: Vec<DirGrant>,
+}
+
+/// Certificate chain and private key, both PEM.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct TlsPaths {
+    /// The certificate chain.
+    pub(crate) cert: PathBuf,
+    /// Its private key.
+    pub(crate) key: PathBuf,
+}
+
+/// Why flags and environment do not make sense together.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    /// Not an address, or a name that resolves to none.
+    #[error("listen address `{text}` is not HOST:PORT, write for example `127.0.0.1:8080`")]
+    Listen {
+        text: String,
+        source: std::io::Error,
+    },
+    /// A name without an address.
+    #[error("listen address `{text}` has no IP address")]
+    ListenNowhere { text: String },
+    /// Longer than an order to stop may take.
+    #[error("grace period is over the most there is, `1h`")]
+    Grace,
+    /// Not a filter that `tracing` understands.
+    #[error("log filter MIDGE_LOG=`{text}` is not understood, write for example `info,guest=off`")]
+    LogFilter { text: String },
+    /// Neither flag nor home.
+    #[error("no folder for compiled code: neither XDG_CACHE_HOME nor HOME is set")]
+    NoCacheDir,
+}
+
+impl Hint for ConfigError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Listen { .. } | Self::ListenNowhere { .. } => {
+                Some("--listen 127.0.0.1:8080".to_owned())
+            }
+            Self::NoCacheDir => Some("--cache-dir /var/cache/midge".to_owned()),
+            Self::Grace | Self::LogFilter { .. } => None,
+        }
+    }
+}
+
+impl RunConfig {
+    /// The meaning of `midge run` as typed.
+    ///
+    /// # Errors
+    ///
+    /// What does not make sense; nothing was touched yet.
+    pub(crate) fn new(args: RunArgs) -> Result<Self, ConfigError> {
+        let limits = LimitsPatch {
+            memory_bytes: args.limits.memory,
+            time: args.limits.time,
+            concurrency: args.limits.concurrency,
+            ..LimitsPatch::default()
+        };
+        if args.grace > GRACE_MAX {
+            return Err(ConfigError::Grace);
+        }
+        Ok(Self {
+            path: args.path,
+            listen: resolve(&args.listen)?,
+            workers: workers(args.workers),
+            overrides: Overrides {
+                limits,
+                env: env_map(args.env),
+                dirs: args.dirs,
+            },
+            cache_dir: cache_dir(args.cache)?,
+            tls: args
+                .tls_cert
+                .zip(args.tls_key)
+                .map(|(cert, key)| TlsPaths { cert, key }),
+            receipt: args.receipt,
+            grace: args.grace,
+            log: log(&args.log)?,
+        })
+    }
+}
+
+/// The folder for compiled code: as typed, else in the user's cache folder.
+///
+/// # Errors
+///
+/// No flag was typed and the user has no home.
+pub(crate) fn cache_dir(args: CacheArgs) -> Result<PathBuf, ConfigError> {
+    if let Some(dir) = args.cache_dir {
+        return Ok(dir);
+    }
+    default_cache_dir(variable("XDG_CACHE_HOME"), variable("HOME")).ok_or(ConfigError::NoCacheDir)
+}
+
+/// What is logged and how: flags, then `MIDGE_LOG` for the filter.
+///
+/// # Errors
+///
+/// `MIDGE_LOG` is not a filter.
+pub(crate) fn log(args: &LogArgs) -> Result<LogConfig, ConfigError> {
+    let filter = match variable("MIDGE_LOG").filter(|text| !text.is_empty()) {
+        None => if args.quiet { "warn" } else { "info" }.to_owned(),
+        Some(text) => {
+            let text = text.to_string_lossy().into_owned();
+            match tracing_subscriber::EnvFilter::try_new(&text) {
+                Ok(_) => text,
+                Err(_) => return Err(ConfigError::LogFilter { text }),
+            }
+        }
+    };
+    let format = if args.json {
+        Format::Json
+    } else {
+        Format::Text
+    };
+    Ok(LogConfig {
+        filter,
+        format,
+        quiet: args.quiet,
+        colour: say::has_colour(),
+    })
+}
+
+/// The log of a command that has no flags for it.
+///
+/// # Errors
+///
+/// `MIDGE_LOG` is not a filter.
+pub(crate) fn default_log() -> Result<LogConfig, ConfigError> {
+    log(&LogArgs {
+        quiet: false,
+        json: false,
+    })
+}
+
+/// The part of the environment that our child processes see.
+pub(crate) fn inherited_environment() -> Vec<(&'static str, OsString)> {
+    INHERITED
+        .into_iter()
+        .filter_map(|name| Some((name, variable(name)?)))
+        .collect()
+}
+
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
+/// XDG says that a relative `XDG_CACHE_HOME` counts as not set.
+fn default_cache_dir(xdg: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
+    let xdg = xdg.map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = home
+        .filter(|home| !home.is_empty())
+        .map(|home| Path::new(&home).join(".cache"));
+    Some(xdg.or(home)?.join("midge"))
+}
+
+/// One worker as typed means this very process; one core without a word means one child, so that
+/// a lost worker is replaced there too.
+fn workers(typed: Option<u32>) -> Workers {
+    match typed {
+        Some(1) => Workers::InProcess,
+        Some(count) => Workers::Processes(NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN)),
+        None => Workers::Processes(machine::cores()),
+    }
+}
+
+fn resolve(text: &str) -> Result<SocketAddr, ConfigError> {
+    let text = text.to_owned();
+    match text.to_socket_addrs() {
+        Ok(mut found) => found.next().ok_or(ConfigError::ListenNowhere { text }),
+        Err(source) => Err(ConfigError::Listen { text, source }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+    use insta::assert_snapshot;
+
+    use super::*;
+    use crate::cli::{Args, Command};
+
+    fn check(typed: &[&str]) -> String {
+        let typed = ["midge", "run", "--cache-dir", "/cache"]
+            .iter()
+            .chain(typed);
+        let args = match Args::try_parse_from(typed) {
+            Ok(args) => args,
+            Err(usage) => return usage.to_string(),
+        };
+        let Command::Run(args) = args.command else {
+            panic!("`run` was typed")
+        };
+        match RunConfig::new(*args) {
+            Ok(config) => format!("{:?} {:?} {:?}", config.listen, config.workers, config.tls),
+            Err(error) => format!("error: {:#}", crate::cmd::fault::hinted(error)),
+        }
+    }
+
+    #[test]
+    fn one_worker_as_typed_is_this_process() {
+        assert_snapshot!(check(&["--workers", "1"]), @"127.0.0.1:8080 InProcess None");
+        assert_snapshot!(check(&["--workers", "3"]), @"127.0.0.1:8080 Processes(3) None");
+    }
+
+    #[test]
+    fn a_listen_address_needs_a_port() {
+        assert_snapshot!(check(&["--listen", "127.0.0.1"]), @"error: listen address `127.0.0.1` is not HOST:PORT, write for example `127.0.0.1:8080`: invalid socket address");
+    }
+
+    #[test]
+    fn limits_out_of_bounds_are_refused_at_the_flag() {
+        assert_snapshot!(check(&["--memory", "8GiB"]), @r"
+        error: invalid value '8GiB' for '--memory <SIZE>': memory of `8GiB` is out of range, write `64KiB` to `4GiB`
+
+        For more information, try '--help'.
+        ");
+        assert_snapshot!(check(&["--time", "5"]), @r"
+        error: invalid value '5' for '--time <DURATION>': duration `5` has no unit, write for example `5s` or `5ms`
+
+        For more information, try '--help'.
+        ");
+        assert_snapshot!(check(&["--concurrency", "0"]), @r"
+        error: invalid value '0' for '--concurrency <N>': 0 is not in 1..=10000
+
+        For more information, try '--help'.
+        ");
+    }
+
+    #[test]
+    fn a_certificate_needs_its_key() {
+        assert_snapshot!(check(&["--tls-cert", "a.pem"]), @r"
+        error: the following required arguments were not provided:
+          --tls-key <FILE>
+
+        Usage: midge run --tls-cert <FILE> --tls-key <FILE> --cache-dir <FOLDER> [PATH]
+
+        For more information, try '--help'.
+        ");
+    }
+
+    #[test]
+    fn the_cache_lies_in_the_users_cache_folder() {
+        let path = |xdg: Option<&str>, home: Option<&str>| {
+            default_cache_dir(xdg.map(OsString::from), home.map(OsString::from))
+        };
+        assert_eq!(
+            path(Some("/x"), Some("/h")),
+            Some(PathBuf::from("/x/midge"))
+        );
+        assert_eq!(
+            path(Some("relative"), Some("/h")),
+            Some(PathBuf::from("/h/.cache/midge"))
+        );
+        assert_eq!(path(None, Some("")), None);
+    }
+}

@@ -1,0 +1,122 @@
+//! Log lines on stderr: ours, and the guests'.
+//!
+//! Ours are compact text, or JSON objects with `--json`. What a guest writes
+//! arrives as events with the target `guest` and is printed as
+//! `[function] line`, so that it cannot be taken for ours. Which events exist
+//! is decided where they happen.
+//!
+//! **Invariant:** one event is one write, so lines of several workers that
+//! share one stderr do not mix.
+
+use std::fmt;
+
+use midge_sandbox::GUEST_LOG_TARGET;
+use serde::{Deserialize, Serialize};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::filter::{EnvFilter, filter_fn};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::say;
+
+/// What is logged, and how; the same in every process of a node.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct LogConfig {
+    /// Levels by target, checked by `config.rs`.
+    pub(crate) filter: String,
+    /// Text or JSON.
+    pub(crate) format: Format,
+    /// Whether lines that are not warnings are left out, those that are no log lines too.
+    pub(crate) quiet: bool,
+    /// Whether stderr takes colours.
+    pub(crate) colour: bool,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    /// For machines, one object a line.
+    Json,
+}
+
+/// Sends events of this process to stderr from now on.
+pub(crate) fn start(config: &LogConfig) {
+    // `config.rs` has parsed the same text; a worker of another build might still disagree.
+    let filter = EnvFilter::try_new(&config.filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let registry = tracing_subscriber::registry().with(filter);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        // A stderr that nobody reads any more must not turn each line into a panic.
+        .log_internal_errors(false);
+    match config.format {
+        Format::Json => {
+            registry
+                .with(lines.json().flatten_event(true).with_current_span(false))
+                .init();
+        }
+        Format::Text => {
+            let ours = lines
+                .compact()
+                .with_ansi(config.colour)
+                .with_filter(filter_fn(|event| event.target() != GUEST_LOG_TARGET));
+            registry.with(ours).with(GuestLines).init();
+        }
+    }
+}
+
+/// Prints what guests write.
+struct GuestLines;
+
+impl<S: Subscriber> Layer<S> for GuestLines {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        if event.metadata().target() == GUEST_LOG_TARGET {
+            let mut line = GuestLine::default();
+            event.record(&mut line);
+            say::line(&line.to_string());
+        }
+    }
+}
+
+/// The fields of a guest's event that a person wants to see.
+#[derive(Default)]
+struct GuestLine {
+    function: String,
+    line: String,
+}
+
+impl fmt::Display for GuestLine {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "[{}] {}", self.function, self.line)
+    }
+}
+
+impl Visit for GuestLine {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "function" => value.clone_into(&mut self.function),
+            "line" => value.clone_into(&mut self.line),
+            _ => {}
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.record_str(field, &format!("{value:?}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guests_line_names_its_function_and_nothing_else() {
+        let line = GuestLine {
+            function: "resize".to_owned(),
+            line: "half done".to_owned(),
+        };
+        assert_eq!(line.to_string(), "[resize] half done");
+    }
+}

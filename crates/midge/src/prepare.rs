@@ -1,0 +1,171 @@
+//! From functions to revisions with native code.
+//!
+//! Looks each component up in the cache, inspects those that are not there and
+//! has them compiled. Reading the manifest came before (`functions.rs`), the
+//! compilers are `supervisor/compilers.rs`.
+//!
+//! **Invariant:** every component that cannot be run is refused before the
+//! first one is compiled, because compiling may take minutes.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+
+use midge_model::{Digest, FunctionName};
+use midge_sandbox::{ArtifactCache, CacheError, InspectError, Lookup, inspect};
+
+use crate::cmd::fault::Hint;
+use crate::functions::Function;
+use crate::protocol::PlannedRevision;
+use crate::supervisor::{Compiler, CompilersError, Job, Made, Progress};
+
+/// A larger file is no function; the largest known ones have 70 MB.
+const COMPONENT_BYTES_MAX: u64 = 1 << 30;
+
+/// Why functions did not become revisions.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PrepareError {
+    /// The component's file.
+    #[error("function {function}: read `{}`", path.display())]
+    Read {
+        function: FunctionName,
+        path: PathBuf,
+        source: io::Error,
+    },
+    /// More than we are willing to hold in memory.
+    #[error("function {function}: `{}` is larger than 1GiB, no component is", path.display())]
+    TooLarge {
+        function: FunctionName,
+        path: PathBuf,
+    },
+    /// The component cannot be run here.
+    #[error("function {function}: `{}`", path.display())]
+    Inspect {
+        function: FunctionName,
+        path: PathBuf,
+        source: Box<InspectError>,
+    },
+    /// The cache cannot be used.
+    #[error("open the cache of compiled code")]
+    Cache { source: CacheError },
+    /// No native code.
+    #[error(transparent)]
+    Compile(#[from] CompilersError),
+}
+
+impl Hint for PrepareError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Some("build the component first, or correct `component` in midge.toml".to_owned())
+            }
+            Self::Inspect { source, .. } => source.hint(),
+            Self::Cache { source } => source.hint(),
+            Self::Compile(error) => error.hint(),
+            Self::Read { .. } | Self::TooLarge { .. } => None,
+        }
+    }
+}
+
+/// Functions that can be loaded.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// One for each function, in the same order.
+    pub(crate) revisions: Vec<PlannedRevision>,
+    /// What was not in the cache before.
+    pub(crate) made: Vec<Made>,
+}
+
+/// Revisions of all functions, compiled as far as that was needed.
+///
+/// # Errors
+///
+/// The first function that cannot be run.
+pub(crate) async fn prepare(
+    functions: &[Function],
+    cache: &ArtifactCache,
+    compiler: &Compiler,
+    progress: &Progress,
+) -> Result<Prepared, PrepareError> {
+    let mut digests = Vec::with_capacity(functions.len());
+    let mut artifacts = BTreeMap::new();
+    let mut jobs = BTreeMap::new();
+    for function in functions {
+        let source = read(function)?;
+        let digest = Digest::of(&source);
+        digests.push(digest);
+        if artifacts.contains_key(&digest) || jobs.contains_key(&digest) {
+            continue;
+        }
+        match find(cache, &digest, function)? {
+            Some(artifact) => drop(artifacts.insert(digest, artifact)),
+            None => drop(jobs.insert(digest, job(function, &source, digest)?)),
+        }
+    }
+    let made = compiler
+        .compile_all(jobs.into_values().collect(), progress)
+        .await?;
+    artifacts.extend(made.iter().map(|made| (made.digest, made.artifact.clone())));
+    let revisions = functions
+        .iter()
+        .zip(digests)
+        .map(|(function, digest)| PlannedRevision {
+            revision: function.revision(digest),
+            artifact: artifacts[&digest].clone(),
+        });
+    Ok(Prepared {
+        revisions: revisions.collect(),
+        made,
+    })
+}
+
+fn read(function: &Function) -> Result<Vec<u8>, PrepareError> {
+    let path = &function.component;
+    let fault = |source| PrepareError::Read {
+        function: function.name.clone(),
+        path: path.clone(),
+        source,
+    };
+    let size_bytes = std::fs::metadata(path).map_err(fault)?.len();
+    if size_bytes > COMPONENT_BYTES_MAX {
+        return Err(PrepareError::TooLarge {
+            function: function.name.clone(),
+            path: path.clone(),
+        });
+    }
+    std::fs::read(path).map_err(fault)
+}
+
+/// The component's native code, if it is there and sound.
+fn find(
+    cache: &ArtifactCache,
+    digest: &Digest,
+    function: &Function,
+) -> Result<Option<PathBuf>, PrepareError> {
+    match cache
+        .find(digest)
+        .map_err(|source| PrepareError::Cache { source })?
+    {
+        Lookup::Hit(artifact) => Ok(Some(artifact)),
+        Lookup::Miss => Ok(None),
+        Lookup::Dropped { why } => {
+            tracing::warn!(function = %function.name, why, "cached code dropped, compiling again");
+            Ok(None)
+        }
+    }
+}
+
+/// A component that is not in the cache is new to us and is looked into before it is compiled.
+fn job(function: &Function, source: &[u8], digest: Digest) -> Result<Job, PrepareError> {
+    let inspection = inspect(source).map_err(|source| PrepareError::Inspect {
+        function: function.name.clone(),
+        path: function.component.clone(),
+        source: Box::new(source),
+    })?;
+    Ok(Job {
+        function: function.name.clone(),
+        component: function.component.clone(),
+        digest,
+        size_bytes: inspection.size_bytes,
+    })
+}

@@ -1,0 +1,252 @@
+//! One worker, seen from its supervisor: a child process or a task.
+//!
+//! Starts it, hands it the plan and the listening socket, carries orders down
+//! and events up, and says how it ended. When to start one and what an event
+//! means is `fleet.rs`.
+//!
+//! **Invariant:** every started worker sends exactly one [`News::Ended`], its
+//! last; dropping the handle ends the worker.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{ExitStatus, Stdio};
+
+use command_fds::{CommandFdExt as _, FdMapping};
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::config;
+use crate::protocol::{
+    CHANNEL_LINES, COUNTERS_FD, Event, LISTENER_FD, Lines, Order, Plan, Shared, UP_LINE_BYTES_MAX,
+    to_line,
+};
+
+/// Our own binary as it was when we started: an upgrade on disk must not mix two versions in one
+/// node.
+const OURSELVES: &str = "/proc/self/exe";
+
+/// What a worker's place has to tell.
+#[derive(Debug)]
+pub(super) struct Report {
+    /// Which place.
+    pub(super) worker: usize,
+    /// What happened there.
+    pub(super) news: News,
+}
+
+/// What can happen to a worker.
+#[derive(Debug)]
+pub(super) enum News {
+    /// It said something.
+    Said(Event),
+    /// It is gone.
+    Ended(Ended),
+}
+
+/// How a worker ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// As it was told to.
+    Done,
+    /// With this exit code.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+    /// Our own task for it broke.
+    Lost(String),
+}
+
+/// A worker that was started.
+#[derive(Debug)]
+pub(super) struct Handle {
+    orders: mpsc::Sender<Order>,
+    task: JoinHandle<()>,
+    /// The process, when it is one.
+    pub(super) pid: Option<u32>,
+}
+
+impl Handle {
+    /// Tells the worker something. A full queue means that it listens no more; what becomes of it
+    /// is then decided by the grace period.
+    pub(super) fn order(&self, order: Order) {
+        if self.orders.try_send(order).is_err() {
+            tracing::debug!(?order, "order not delivered");
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Starts a worker as a child process.
+///
+/// # Errors
+///
+/// The system gave no process; try again later.
+pub(super) fn start_process(
+    plan: &Plan,
+    shared: &Shared,
+    reports: mpsc::Sender<Report>,
+) -> io::Result<Handle> {
+    let mut command = ourselves("worker");
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit());
+    // Ctrl-C goes to a terminal's whole group: only the supervisor shall hear it, workers are told.
+    command.process_group(0);
+    command.env("LISTEN_FDS", "1");
+    command
+        .as_std_mut()
+        .fd_mappings(descriptors(shared)?)
+        .expect("two numbers that differ do not collide");
+    let child = command.spawn()?;
+    let pid = child.id();
+    let (orders, orders_down) = mpsc::channel(CHANNEL_LINES);
+    let worker = plan.worker;
+    let first = to_line(plan);
+    let task = tokio::task::spawn_local(async move {
+        let ended = match tend(child, first, orders_down, worker, &reports).await {
+            Ok(status) => status.into(),
+            Err(error) => Ended::Lost(error.to_string()),
+        };
+        report(&reports, worker, News::Ended(ended)).await;
+    });
+    Ok(Handle { orders, task, pid })
+}
+
+/// Starts a worker in this process.
+pub(super) fn start_task(plan: Plan, shared: Shared, reports: mpsc::Sender<Report>) -> Handle {
+    let (orders, orders_down) = mpsc::channel(CHANNEL_LINES);
+    let (events, mut events_up) = mpsc::channel(CHANNEL_LINES);
+    let worker = plan.worker;
+    let task = tokio::task::spawn_local(async move {
+        let serve = crate::worker::serve(plan, shared, orders_down, events);
+        let serve = tokio::task::spawn_local(serve);
+        while let Some(event) = events_up.recv().await {
+            report(&reports, worker, News::Said(event)).await;
+        }
+        let ended = match serve.await {
+            Ok(()) => Ended::Done,
+            Err(panic) => Ended::Lost(panic.to_string()),
+        };
+        report(&reports, worker, News::Ended(ended)).await;
+    });
+    Handle {
+        orders,
+        task,
+        pid: None,
+    }
+}
+
+/// What the child finds open besides the standard three.
+fn descriptors(shared: &Shared) -> io::Result<Vec<FdMapping>> {
+    let Shared { listener, counters } = shared.try_clone()?;
+    let map = |parent_fd: OwnedFd, child_fd| FdMapping {
+        parent_fd,
+        child_fd,
+    };
+    Ok(vec![
+        map(listener.into(), LISTENER_FD),
+        map(counters.into(), COUNTERS_FD),
+    ])
+}
+
+/// Our own binary with a hidden subcommand, and of our environment only what is harmless.
+pub(super) fn ourselves(subcommand: &str) -> Command {
+    let mut command = Command::new(OURSELVES);
+    command.arg0("midge").arg(subcommand).kill_on_drop(true);
+    command.env_clear().envs(config::inherited_environment());
+    command
+}
+
+/// Writes orders and reads events until the child is gone.
+async fn tend(
+    mut child: Child,
+    plan: Vec<u8>,
+    mut orders: mpsc::Receiver<Order>,
+    worker: usize,
+    reports: &mpsc::Sender<Report>,
+) -> io::Result<ExitStatus> {
+    let mut down = child.stdin.take().expect("stdin is piped");
+    let up = child.stdout.take().expect("stdout is piped");
+    let mut events = Lines::new(up, UP_LINE_BYTES_MAX);
+    write(&mut down, &plan).await;
+    loop {
+        tokio::select! {
+            Some(order) = orders.recv() => write(&mut down, &to_line(&order)).await,
+            event = events.next() => match event {
+                Ok(Some(event)) => report(reports, worker, News::Said(event)).await,
+                Ok(None) => return child.wait().await,
+                Err(error) => {
+                    // A worker that breaks the agreement is no longer to be trusted.
+                    tracing::warn!(worker, %error, "worker speaks nonsense");
+                    child.start_kill()?;
+                    return child.wait().await;
+                }
+            }
+        }
+    }
+}
+
+/// A child that does not listen any more is about to end, and its end will be reported.
+async fn write(down: &mut ChildStdin, line: &[u8]) {
+    if let Err(error) = down.write_all(line).await {
+        tracing::debug!(%error, "worker does not listen");
+    }
+}
+
+async fn report(reports: &mpsc::Sender<Report>, worker: usize, news: News) {
+    // Without a receiver the supervisor is ending, and so are we.
+    drop(reports.send(Report { worker, news }).await);
+}
+
+impl From<ExitStatus> for Ended {
+    fn from(status: ExitStatus) -> Self {
+        match (status.code(), status.signal()) {
+            (Some(0), _) => Self::Done,
+            (Some(code), _) => Self::Code(code),
+            (None, Some(signal)) => Self::Signal(signal),
+            (None, None) => Self::Lost(status.to_string()),
+        }
+    }
+}
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Done => write!(out, "exit code 0"),
+            Self::Code(code) => write!(out, "exit code {code}"),
+            Self::Signal(number) => write!(out, "{}", signal_name(*number)),
+            Self::Lost(why) => write!(out, "{why}"),
+        }
+    }
+}
+
+/// The name of the signals that end processes in practice.
+pub(super) fn signal_name(number: i32) -> String {
+    let name = match number {
+        1 => "SIGHUP",
+        2 => "SIGINT",
+        3 => "SIGQUIT",
+        4 => "SIGILL",
+        5 => "SIGTRAP",
+        6 => "SIGABRT",
+        7 => "SIGBUS",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        11 => "SIGSEGV",
+        13 => "SIGPIPE",
+        15 => "SIGTERM",
+        24 => "SIGXCPU",
+        31 => "SIGSYS",
+        _ => return format!("signal {number}"),
+    };
+    name.to_owned()
+}
