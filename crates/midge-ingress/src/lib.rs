@@ -29,5 +29,5 @@ mod tests;
 mod tls;
 
 pub use config::IngressConfig;
-pub use listener::{Drained, Phase, serve};
+pub use listener::{Drained, Listening, Phase, serve};
 pub use tls::{Tls, TlsError};

@@ -6,6 +6,7 @@
 //!
 //! **Invariant:** never more than `connections_max` connections, and none accepted that has no place.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -17,11 +18,11 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use midge_model::{FunctionName, Outcome};
-use midge_runtime::{Aborted, Caller, Dispatcher, Receipt, RequestBody};
+use midge_runtime::{Aborted, Caller, Connections, Dispatcher, Receipt, RequestBody};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinSet, yield_now};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::config::IngressConfig;
 use crate::connection;
@@ -29,8 +30,23 @@ use crate::door::Door;
 use crate::tasks::note_panic;
 use crate::tls::Tls;
 
+/// How long a worker lets its siblings go first when it holds more connections than one of them.
+/// Short, because a sibling that is busy or dead must not keep a client waiting.
+const SIBLINGS_FIRST: Duration = Duration::from_millis(1);
+/// How many connections more than a sibling a worker may hold without letting it go first.
+const CROWDED_BY: u32 = 1;
 /// How long not to accept after the system refused a connection for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Where connections come from, and who else takes them.
+pub struct Listening {
+    /// The socket, which all workers of a node share.
+    pub listener: TcpListener,
+    /// The certificate, where the door speaks TLS.
+    pub tls: Option<Rc<Tls>>,
+    /// How many connections each worker holds.
+    pub connections: Connections,
+}
 
 /// Where a worker is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,8 +79,7 @@ pub(crate) type Handled<B> = (
 /// Needs a current-thread runtime and to be inside a `LocalSet`. A closed `phase` channel counts as
 /// [`Phase::Draining`]: whoever could say more is gone.
 pub async fn serve(
-    listener: TcpListener,
-    tls: Option<Rc<Tls>>,
+    listening: Listening,
     dispatcher: Rc<Dispatcher>,
     config: Rc<IngressConfig>,
     phase: watch::Receiver<Phase>,
@@ -73,13 +88,12 @@ pub async fn serve(
         let dispatched = dispatcher.dispatch(request, caller).await;
         (dispatched.function, dispatched.result)
     };
-    serve_with(listener, tls, dispatch, config, phase).await
+    serve_with(listening, dispatch, config, phase).await
 }
 
 /// The same for anything that answers requests: the tests answer without WebAssembly.
 pub(crate) async fn serve_with<D, B>(
-    listener: TcpListener,
-    tls: Option<Rc<Tls>>,
+    listening: Listening,
     dispatch: D,
     config: Rc<IngressConfig>,
     mut phase: watch::Receiver<Phase>,
@@ -88,6 +102,11 @@ where
     D: AsyncFn(Request<RequestBody>, &Caller) -> Handled<B> + 'static,
     B: Body<Data = Bytes, Error = Aborted> + Unpin + 'static,
 {
+    let Listening {
+        listener,
+        tls,
+        connections: held,
+    } = listening;
     let dispatch = Rc::new(dispatch);
     let door = Rc::new(Door::new(config));
     let mut connections = JoinSet::new();
@@ -105,7 +124,12 @@ where
         ));
     };
 
-    accept_until_draining(&listener, &door, &mut connections, &mut phase, &mut open).await;
+    let turns = Turns {
+        listener: &listener,
+        held: &held,
+        crowded_until: Cell::new(None),
+    };
+    accept_until_draining(&turns, &door, &mut connections, &mut phase, &mut open).await;
     door.tally.draining.set(true);
     // Clients that the kernel let in before now have their request under way: it is answered too.
     while connections.len() < places(&door)
@@ -124,7 +148,7 @@ fn places(door: &Door) -> usize {
 
 /// Takes one connection at a time while there is room.
 async fn accept_until_draining(
-    listener: &TcpListener,
+    turns: &Turns<'_>,
     door: &Door,
     connections: &mut JoinSet<()>,
     phase: &mut watch::Receiver<Phase>,
@@ -133,16 +157,17 @@ async fn accept_until_draining(
     let mut full = false;
     let mut paused = false;
     loop {
-        let room = connections.len() < places(door);
+        let held = connections.len();
+        let room = held < places(door);
         if !room && !full {
-            tracing::warn!(connections = connections.len(), "connection bound reached");
+            tracing::warn!(connections = held, "connection bound reached");
         }
         full = !room;
         tokio::select! {
             biased;
             () = draining(phase) => return,
             Some(ended) = connections.join_next(), if !connections.is_empty() => note_panic(ended),
-            accepted = listener.accept(), if room => match accepted {
+            accepted = turns.accept(held), if room => match accepted {
                 Ok(arrival) => {
                     paused = false;
                     open(connections, arrival);
@@ -162,6 +187,37 @@ async fn accept_until_draining(
                 }
             },
         }
+    }
+}
+
+/// The shared socket, as a worker takes its turns at it.
+struct Turns<'a> {
+    listener: &'a TcpListener,
+    held: &'a Connections,
+    /// Outlives a cancelled accept, so that connections that end meanwhile cannot put it off.
+    crowded_until: Cell<Option<Instant>>,
+}
+
+impl Turns<'_> {
+    /// The next connection, after siblings that hold fewer had the chance to take it. A burst of
+    /// keep-alive connections would otherwise all stay with the worker that woke up first, and
+    /// the other cores idle.
+    async fn accept(&self, held: usize) -> io::Result<(TcpStream, SocketAddr)> {
+        let held = u32::try_from(held).unwrap_or(u32::MAX);
+        self.held.tell(held);
+        let crowded = self
+            .held
+            .fewest_elsewhere()
+            .is_some_and(|fewest| held > fewest.saturating_add(CROWDED_BY));
+        if crowded {
+            let since_first = self.crowded_until.get();
+            let until = since_first.unwrap_or_else(|| Instant::now() + SIBLINGS_FIRST);
+            self.crowded_until.set(Some(until));
+            sleep_until(until).await;
+        }
+        let accepted = self.listener.accept().await;
+        self.crowded_until.set(None);
+        accepted
     }
 }
 

@@ -32,7 +32,7 @@ pub enum CounterError {
     },
 }
 
-/// A table of counters: one row per worker, one column per function.
+/// A table of counters: one row per worker, one column per function and one for connections.
 #[derive(Clone)]
 pub struct Counters {
     page: Rc<MmapRaw>,
@@ -43,7 +43,7 @@ pub struct Counters {
 impl Counters {
     /// How large the file behind a table must be.
     pub fn size_bytes(workers: usize, functions: usize) -> u64 {
-        (workers * functions * size_of::<AtomicU32>()) as u64
+        (workers * (functions + 1) * size_of::<AtomicU32>()) as u64
     }
 
     /// Maps the table in `file`, which the workers of the node share.
@@ -93,10 +93,18 @@ impl Counters {
         })
     }
 
-    /// Forgets what a worker that died was running.
+    /// Forgets what a worker that died was running and holding.
     pub fn clear(&self, worker: usize) {
-        for function in 0..self.functions {
-            self.cell(worker, function).store(0, Ordering::SeqCst);
+        for column in 0..=self.functions {
+            self.cell(worker, column).store(0, Ordering::SeqCst);
+        }
+    }
+
+    /// The column in which `worker` and its siblings tell how many connections they hold.
+    pub fn connections(&self, worker: usize) -> Connections {
+        Connections {
+            counters: self.clone(),
+            worker,
         }
     }
 
@@ -126,17 +134,44 @@ impl Counters {
     }
 
     #[expect(unsafe_code, reason = "the table is memory that processes share")]
-    fn cell(&self, worker: usize, function: usize) -> &AtomicU32 {
+    fn cell(&self, worker: usize, column: usize) -> &AtomicU32 {
         assert!(
-            worker < self.workers && function < self.functions,
+            worker < self.workers && column <= self.functions,
             "the plan numbers both"
         );
-        let index = worker * self.functions + function;
-        // SAFETY: the mapping is page-aligned, holds `workers * functions` cells (checked in
+        let index = worker * (self.functions + 1) + column;
+        // SAFETY: the mapping is page-aligned, holds `workers * (functions + 1)` cells (checked in
         // `map`, sized in `private`), lives as long as `self`, and is only ever accessed as
         // atomics, here and in the other processes; its file cannot shrink (sealed by whoever
         // made it).
         unsafe { &*self.page.as_ptr().cast::<AtomicU32>().add(index) }
+    }
+}
+
+/// How many connections the workers of a node hold, as one of them sees it.
+#[derive(Clone)]
+pub struct Connections {
+    counters: Counters,
+    worker: usize,
+}
+
+impl Connections {
+    /// Tells the siblings how many this worker holds.
+    pub fn tell(&self, connections: u32) {
+        self.cell_of(self.worker)
+            .store(connections, Ordering::Relaxed);
+    }
+
+    /// The fewest that any sibling holds; `None` when there is no sibling.
+    pub fn fewest_elsewhere(&self) -> Option<u32> {
+        (0..self.counters.workers)
+            .filter(|&worker| worker != self.worker)
+            .map(|worker| self.cell_of(worker).load(Ordering::Relaxed))
+            .min()
+    }
+
+    fn cell_of(&self, worker: usize) -> &AtomicU32 {
+        self.counters.cell(worker, self.counters.functions)
     }
 }
 
@@ -172,6 +207,21 @@ mod tests {
         assert!(!counters.take(0, 0, 1));
         counters.clear(1);
         assert!(counters.take(0, 0, 1));
+    }
+
+    #[test]
+    fn a_worker_sees_what_its_siblings_hold() {
+        let file = shared_file(3, 1);
+        let workers: Vec<_> = (0..3)
+            .map(|worker| Counters::map(&file, 3, 1).unwrap().connections(worker))
+            .collect();
+        workers[0].tell(9);
+        workers[1].tell(4);
+        workers[2].tell(6);
+        assert_eq!(workers[0].fewest_elsewhere(), Some(4));
+        assert_eq!(workers[1].fewest_elsewhere(), Some(6));
+        let alone = Counters::private(1).unwrap().connections(0);
+        assert_eq!(alone.fewest_elsewhere(), None);
     }
 
     #[test]

@@ -12,6 +12,6 @@ mod admission;
 mod counters;
 mod dispatch;
 
-pub use counters::{CounterError, Counters};
+pub use counters::{Connections, CounterError, Counters};
 pub use dispatch::{Deployed, Dispatched, Dispatcher, Receipt};
 pub use midge_sandbox::{Aborted, Caller, RequestBody, ResponseBody};

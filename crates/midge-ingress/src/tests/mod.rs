@@ -21,13 +21,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::BodyExt;
 use midge_model::Outcome;
-use midge_runtime::{Aborted, Caller, Receipt, RequestBody};
+use midge_runtime::{Aborted, Caller, Counters, Receipt, RequestBody};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, LocalSet};
 
-use crate::listener::serve_with;
+use crate::listener::{Listening, serve_with};
 use crate::{Drained, IngressConfig, Phase, Tls};
 
 type GuestFrame = Result<Frame<Bytes>, Aborted>;
@@ -118,8 +118,13 @@ impl Door {
                 (Some("guest".parse().unwrap()), result)
             }
         };
+        let listening = Listening {
+            listener,
+            tls,
+            connections: Counters::private(0).unwrap().connections(0),
+        };
         let serving =
-            tokio::task::spawn_local(serve_with(listener, tls, dispatch, Rc::new(config), seen));
+            tokio::task::spawn_local(serve_with(listening, dispatch, Rc::new(config), seen));
         Self {
             addr,
             phase,
