@@ -15,7 +15,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
-use midge_model::Outcome;
+use midge_model::{Outcome, Refusal};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
@@ -111,8 +111,11 @@ impl Body for RequestBody {
         if let (Some(Ok(frame)), Some(bound)) = (&frame, &mut self.bound) {
             let frame_bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
             let Some(remaining_bytes) = bound.remaining_bytes.checked_sub(frame_bytes) else {
-                bound.vitals.note_body_too_large();
                 let limit_bytes = bound.limit_bytes;
+                // Noted at once: to most guests this looks like the end of the body, and what
+                // they make of half a request must not go out as a whole answer.
+                let refusal = Refusal::BodyTooLarge { limit_bytes };
+                bound.vitals.end(Outcome::Refused(refusal));
                 return Poll::Ready(Some(Err(RequestBodyError::TooLarge { limit_bytes })));
             };
             bound.remaining_bytes = remaining_bytes;

@@ -55,6 +55,7 @@ pub fn compile(
     source: &[u8],
 ) -> Result<PathBuf, CompileError> {
     let inspection = inspect::inspect(source)?;
+    inspection.check_imports()?;
     let binary = inspect::to_binary(source)?;
     let engine = &engine.inner;
     let native = match inspection.contract {

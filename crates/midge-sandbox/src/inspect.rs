@@ -138,29 +138,44 @@ pub(crate) fn to_binary(source: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>, Ins
 
 /// Tells contract, imports, exports and makers of `source` (binary or text).
 ///
+/// Says nothing about whether this host has what the file imports: see
+/// [`Inspection::check_imports`].
+///
 /// # Errors
 ///
-/// Why the file cannot be run here; [`InspectError::hint`] says what would help.
+/// Why the file is nothing to run; [`InspectError::hint`] says what would help.
 pub fn inspect(source: &[u8]) -> Result<Inspection, InspectError> {
     let binary = to_binary(source)?;
     let outline = Outline::read(&binary)?;
-    let contract = outline.contract()?;
-    let imports = outline.imports();
-    if let Some(import) = imports.iter().find(|import| !import.provided) {
-        return Err(InspectError::UnknownImport {
-            kind: outline.kind(),
-            advice: imports::advice(import),
-            import: import.clone(),
-        });
-    }
     Ok(Inspection {
-        contract,
+        contract: outline.contract()?,
         digest: Digest::of(source),
         size_bytes: source.len() as u64,
+        imports: outline.imports(),
         producers: outline.producers.into_iter().collect(),
-        imports,
         exports: outline.exports.into_iter().collect(),
     })
+}
+
+impl Inspection {
+    /// Whether this host has everything that the file imports.
+    ///
+    /// # Errors
+    ///
+    /// [`InspectError::UnknownImport`] with the first import that it has not.
+    pub fn check_imports(&self) -> Result<(), InspectError> {
+        match self.imports.iter().find(|import| !import.provided) {
+            None => Ok(()),
+            Some(import) => Err(InspectError::UnknownImport {
+                kind: match self.contract {
+                    Contract::Command01 | Contract::AdaptedModule => "core module",
+                    _ => "component",
+                },
+                advice: imports::advice(import),
+                import: import.clone(),
+            }),
+        }
+    }
 }
 
 /// The outermost layer of a file.
@@ -280,14 +295,6 @@ impl Outline {
             })
             .map(|name| Import::of(name))
             .collect()
-    }
-
-    fn kind(&self) -> &'static str {
-        if self.is_component {
-            "component"
-        } else {
-            "core module"
-        }
     }
 }
 

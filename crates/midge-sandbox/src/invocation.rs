@@ -91,9 +91,8 @@ impl LoadedFunction {
         let running = self.start(invocation, &vitals)?;
         let response = running.response(answer_has_body, &vitals).await;
         // Whatever the guest made of it, it never saw the whole request.
-        if vitals.body_too_large() {
-            let limit_bytes = limits.request_body_bytes;
-            return Err(Outcome::Refused(Refusal::BodyTooLarge { limit_bytes }));
+        if let Some(too_large @ Outcome::Refused(Refusal::BodyTooLarge { .. })) = vitals.outcome() {
+            return Err(too_large.clone());
         }
         let response = response?;
         let run = started.elapsed().saturating_sub(vitals.instantiate());

@@ -40,7 +40,6 @@ pub(crate) struct Vitals {
     outcome: OnceLock<Outcome>,
     memory_peak_bytes: AtomicU64,
     memory_refused: AtomicBool,
-    body_too_large: AtomicBool,
     instantiate_nanos: AtomicU64,
 }
 
@@ -63,14 +62,6 @@ impl Vitals {
     /// Whether the guest was refused memory at least once.
     pub(crate) fn memory_refused(&self) -> bool {
         self.memory_refused.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn body_too_large(&self) -> bool {
-        self.body_too_large.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn note_body_too_large(&self) {
-        self.body_too_large.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn instantiate(&self) -> Duration {

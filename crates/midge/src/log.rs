@@ -5,20 +5,26 @@
 //! `[function] line`, so that it cannot be taken for ours. Which events exist
 //! is decided where they happen.
 //!
-//! **Invariant:** one event is one write, so lines of several workers that
-//! share one stderr do not mix.
+//! **Invariant:** one event is one write, so lines of several workers that share
+//! one stderr do not mix; and writing never waits: a terminal that is paused, or a
+//! pipe that nobody reads, costs lines (they are counted) and not requests.
 
 use std::fmt;
+use std::io::Write as _;
 
 use midge_sandbox::GUEST_LOG_TARGET;
 use serde::{Deserialize, Serialize};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::{EnvFilter, filter_fn};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::say;
+
+/// Lines that may wait for a slow reader of stderr; further ones are dropped.
+const LINES_WAITING_MAX: usize = 8 * 1024;
 
 /// What is logged, and how; the same in every process of a node.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -42,13 +48,20 @@ pub(crate) enum Format {
     Json,
 }
 
-/// Sends events of this process to stderr from now on.
-pub(crate) fn start(config: &LogConfig) {
+/// Sends events of this process to stderr from now on, until what it returns is dropped.
+#[must_use = "dropping it ends the log"]
+pub(crate) fn start(config: &LogConfig) -> Log {
     // `config.rs` has parsed the same text; a worker of another build might still disagree.
     let filter = EnvFilter::try_new(&config.filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let registry = tracing_subscriber::registry().with(filter);
+    let (writer, guard) = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(LINES_WAITING_MAX)
+        .thread_name("midge-log")
+        .finish(std::io::stderr());
+    let dropped = writer.error_counter();
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
+        .with_writer(writer.clone())
         // A stderr that nobody reads any more must not turn each line into a panic.
         .log_internal_errors(false);
     match config.format {
@@ -62,20 +75,46 @@ pub(crate) fn start(config: &LogConfig) {
                 .compact()
                 .with_ansi(config.colour)
                 .with_filter(filter_fn(|event| event.target() != GUEST_LOG_TARGET));
-            registry.with(ours).with(GuestLines).init();
+            registry.with(ours).with(GuestLines { writer }).init();
+        }
+    }
+    Log {
+        guard: Some(guard),
+        dropped,
+    }
+}
+
+/// The running log. Dropping it writes what still waits, for a second at most.
+pub(crate) struct Log {
+    guard: Option<WorkerGuard>,
+    dropped: ErrorCounter,
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        drop(self.guard.take());
+        let dropped = self.dropped.dropped_lines();
+        if dropped > 0 {
+            say::line(&format!(
+                "{dropped} log lines were dropped, because stderr was not read fast enough"
+            ));
         }
     }
 }
 
 /// Prints what guests write.
-struct GuestLines;
+struct GuestLines {
+    writer: NonBlocking,
+}
 
 impl<S: Subscriber> Layer<S> for GuestLines {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         if event.metadata().target() == GUEST_LOG_TARGET {
             let mut line = GuestLine::default();
             event.record(&mut line);
-            say::line(&line.to_string());
+            let text = format!("{}\n", say::clean_line(&line.to_string()));
+            // It never fails: what does not fit is counted.
+            drop(self.writer.clone().write_all(text.as_bytes()));
         }
     }
 }

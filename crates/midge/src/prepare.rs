@@ -157,7 +157,8 @@ fn find(
 
 /// A component that is not in the cache is new to us and is looked into before it is compiled.
 fn job(function: &Function, source: &[u8], digest: Digest) -> Result<Job, PrepareError> {
-    let inspection = inspect(source).map_err(|source| PrepareError::Inspect {
+    let checked = inspect(source).and_then(|file| file.check_imports().map(|()| file));
+    let inspection = checked.map_err(|source| PrepareError::Inspect {
         function: function.name.clone(),
         path: function.component.clone(),
         source: Box::new(source),

@@ -1,9 +1,14 @@
 //! `wasi:http/handler@0.3.*`: the guest returns its response and goes on streaming
 //! the body from the store's event loop.
 
+use std::convert::Infallible;
 use std::future::poll_fn;
 
+use bytes::Bytes;
 use http::{Request, uri};
+use http_body_util::BodyExt as _;
+use http_body_util::combinators::UnsyncBoxBody;
+use tokio::sync::oneshot;
 use wasmtime::Store;
 use wasmtime_wasi_http::p3;
 use wasmtime_wasi_http::p3::bindings::ServicePre;
@@ -28,18 +33,36 @@ pub(crate) async fn call(
     let (request, transmitted) = to_wasi(store, request, https);
     store
         .run_concurrent(async |accessor| {
+            let (token, body_dropped) = oneshot::channel::<Infallible>();
             match service.handle(accessor, request).await? {
                 Ok(response) => {
                     let response = accessor.with(|store| response.into_http(store, transmitted))?;
-                    head.send(response.map(GuestBody::Wasi));
+                    head.send(response.map(|body| GuestBody::Wasi(holding(token, body))));
                 }
-                Err(error) => head.fail(format!("{error:?}")),
+                Err(error) => {
+                    drop(token);
+                    head.fail(format!("{error:?}"));
+                }
             }
             // The body is written by tasks of the guest that outlive `handle`.
             poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
+            // What they left on its way, trailers above all, moves only while this loop runs.
+            drop(body_dropped.await);
             Ok(())
         })
         .await?
+}
+
+/// The same body, which drops the token when it is dropped itself.
+fn holding(
+    token: oneshot::Sender<Infallible>,
+    body: UnsyncBoxBody<Bytes, wasmtime_wasi_http::Error>,
+) -> UnsyncBoxBody<Bytes, wasmtime_wasi_http::Error> {
+    body.map_frame(move |frame| {
+        let _held = &token;
+        frame
+    })
+    .boxed_unsync()
 }
 
 /// The request as WASI 0.3 has it, and what tells the guest that its body went through.

@@ -5,8 +5,9 @@ use insta::assert_snapshot;
 use midge_sandbox::inspect;
 
 fn check(source: &[u8]) -> String {
-    match inspect(source) {
-        Ok(inspection) => format!("ok: {}", inspection.contract),
+    let checked = inspect(source).and_then(|file| file.check_imports().map(|()| file.contract));
+    match checked {
+        Ok(contract) => format!("ok: {contract}"),
         Err(error) => {
             let hint = error.hint().unwrap_or_default();
             format!("error: {error}\nhint: {hint}")

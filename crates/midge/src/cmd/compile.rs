@@ -16,7 +16,7 @@ use crate::{functions, log, say};
 /// Compiles what is not in the cache yet.
 pub(super) fn run(args: CompileArgs) -> anyhow::Result<Ending> {
     let log = config::default_log().map_err(hinted)?;
-    log::start(&log);
+    let _log = log::start(&log);
     let cache_dir = config::cache_dir(args.cache).map_err(hinted)?;
     let functions = functions::read(&args.path, &Overrides::default()).map_err(hinted)?;
     let (cache, sandbox) = super::open_cache(&cache_dir)?;

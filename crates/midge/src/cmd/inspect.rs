@@ -30,9 +30,8 @@ pub(super) fn run(args: &InspectArgs) -> anyhow::Result<Ending> {
     let source = std::fs::read(file)
         .with_context(|| format!("read `{}`", file.display()))
         .map_err(|error| with_hint(error, "midge inspect FILE.wasm"))?;
-    let inspection = inspect(&source)
-        .map_err(hinted)
-        .with_context(|| format!("`{}`", file.display()))?;
+    let in_file = || format!("`{}`", file.display());
+    let inspection = inspect(&source).map_err(hinted).with_context(in_file)?;
     let report = Report {
         file,
         inspection: &inspection,
@@ -43,6 +42,11 @@ pub(super) fn run(args: &InspectArgs) -> anyhow::Result<Ending> {
     } else {
         say::data(&report.to_text())?;
     }
+    // Said last: the report is true, and shows the other imports too.
+    inspection
+        .check_imports()
+        .map_err(hinted)
+        .with_context(in_file)?;
     Ok(Ending::Done)
 }
 

@@ -41,7 +41,7 @@ const INGRESS: IngressConfig = IngressConfig {
 /// Serves until told to stop.
 pub(super) fn run(args: RunArgs) -> anyhow::Result<Ending> {
     let config = RunConfig::new(args).map_err(hinted)?;
-    log::start(&config.log);
+    let _log = log::start(&config.log);
     machine::raise_descriptor_limit();
     super::runtime()?.block_on(LocalSet::new().run_until(serve(config)))
 }

@@ -58,7 +58,7 @@ async fn work(shared: Shared) -> anyhow::Result<()> {
     let Some(plan) = lines.next::<Plan>().await.context("read the plan")? else {
         bail!("read the plan: stdin ended before it");
     };
-    log::start(&plan.log);
+    let _log = log::start(&plan.log);
     let (orders, orders_down) = mpsc::channel(CHANNEL_LINES);
     let (events, events_up) = mpsc::channel(CHANNEL_LINES);
     let listening = tokio::task::spawn_local(listen(lines, orders));
