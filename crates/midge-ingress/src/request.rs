@@ -114,6 +114,10 @@ pub(crate) fn prepare(parts: &mut Parts, line: &Line, id: &RequestId) -> Result<
     if let Some(host) = host {
         headers.insert(HOST, host.clone());
         headers.insert(X_FORWARDED_HOST, host);
+    } else {
+        // HTTP/1.0 need not name a host, and WASI knows no request without one.
+        let ours = HeaderValue::try_from(line.local.to_string());
+        headers.insert(HOST, ours.expect("an address has only visible ASCII"));
     }
     let id = HeaderValue::from_str(id.as_str()).expect("a request id has only visible ASCII");
     headers.insert(X_REQUEST_ID, id);
