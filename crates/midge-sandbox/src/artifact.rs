@@ -17,6 +17,7 @@ use wasmtime::component::Component;
 use wasmtime::{Module, Precompiled};
 
 use crate::engine::Engine;
+use crate::host::dirs::DirError;
 
 /// Only the owner reads and writes: whoever writes here runs code as the node.
 const DIR_MODE: u32 = 0o700;
@@ -240,10 +241,29 @@ pub(crate) enum ArtifactCode {
 
 /// Why a function could not be loaded.
 #[derive(Debug, thiserror::Error)]
-#[error("load native code `{}`", artifact.display())]
-pub struct LoadError {
-    artifact: PathBuf,
-    source: Box<dyn std::error::Error + Send + Sync>,
+pub enum LoadError {
+    /// Its native code is damaged or made for another engine: compile it again.
+    #[error("load native code `{}`", artifact.display())]
+    Code {
+        /// The file.
+        artifact: PathBuf,
+        /// The engine's reason.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A granted folder is not there, or its path leads through a symlink now.
+    #[error("open granted folder `{}`", host.display())]
+    Folder {
+        /// The folder.
+        host: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+impl From<DirError> for LoadError {
+    fn from(DirError { host, source }: DirError) -> Self {
+        Self::Folder { host, source }
+    }
 }
 
 /// The engine's reason, before it is known which file it was about.
@@ -251,7 +271,7 @@ pub(crate) struct LoadFault(wasmtime::Error);
 
 impl LoadFault {
     pub(crate) fn of(self, artifact: &Path) -> LoadError {
-        LoadError {
+        LoadError::Code {
             artifact: artifact.into(),
             source: self.0.into(),
         }

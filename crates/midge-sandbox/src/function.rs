@@ -17,6 +17,7 @@ use crate::artifact::{self, ArtifactCode, LoadError};
 use crate::contract::{CommandProgram, Program};
 use crate::engine::{Engine, EngineError, SandboxConfig};
 use crate::guest::{Guest, Guest01};
+use crate::host::dirs::OpenedDirs;
 use crate::ticker::Ticker;
 
 /// One process's engine, linkers and clock. Single-threaded: shared by `Rc`.
@@ -36,6 +37,7 @@ pub(crate) struct Shared {
 pub struct LoadedFunction {
     pub(crate) revision: Revision,
     pub(crate) program: Program,
+    pub(crate) dirs: OpenedDirs,
     pub(crate) sandbox: Rc<Shared>,
     /// The function's name, as log lines and commands see it.
     pub(crate) label: Arc<str>,
@@ -68,17 +70,19 @@ impl Sandbox {
     /// # Errors
     ///
     /// The artifact is damaged, made for another engine, or asks for an interface that
-    /// is not linked: compile the component again.
+    /// is not linked: compile the component again. Or a granted folder cannot be opened.
     pub fn load(
         &self,
         artifact: &Path,
         revision: Revision,
     ) -> Result<Rc<LoadedFunction>, LoadError> {
         let program = self.link(artifact).map_err(|error| error.of(artifact))?;
+        let dirs = OpenedDirs::open(&revision.grants.dirs)?;
         Ok(Rc::new(LoadedFunction {
             label: revision.function.as_str().into(),
             revision,
             program,
+            dirs,
             sandbox: Rc::clone(&self.shared),
         }))
     }

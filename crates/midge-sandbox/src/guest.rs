@@ -11,7 +11,7 @@ use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiVie
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::guest_log::{GuestLog, LogLabel};
-use crate::host::dirs;
+use crate::host::dirs::OpenedDirs;
 use crate::host::http_out::Denied;
 use crate::limits::{HANDLES_MAX, Meter, Metered};
 
@@ -99,7 +99,11 @@ impl Metered for Guest01 {
 
 /// A WASI context with exactly what `revision` was granted: nothing but its own
 /// environment and folders, a clock, random numbers, and a log to write to.
-pub(crate) fn granted(revision: &Revision, label: LogLabel) -> Result<WasiCtxBuilder, Outcome> {
+pub(crate) fn granted(
+    revision: &Revision,
+    dirs: &OpenedDirs,
+    label: LogLabel,
+) -> Result<WasiCtxBuilder, Outcome> {
     let mut wasi = WasiCtxBuilder::new();
     wasi.max_random_size(RANDOM_BYTES_MAX)
         .allow_tcp(false)
@@ -109,6 +113,6 @@ pub(crate) fn granted(revision: &Revision, label: LogLabel) -> Result<WasiCtxBui
     for (name, value) in &revision.grants.env {
         wasi.env(name, value);
     }
-    dirs::open(&mut wasi, &revision.grants.dirs)?;
+    dirs.preopen(&mut wasi)?;
     Ok(wasi)
 }

@@ -117,7 +117,7 @@ impl LoadedFunction {
             function: Arc::clone(&self.label),
             request_id: caller.request_id.as_str().into(),
         };
-        let mut wasi = guest::granted(&self.revision, label.clone())?;
+        let mut wasi = guest::granted(&self.revision, &self.dirs, label.clone())?;
         let limits = self.revision.limits;
         let watch = Watch {
             deadline,

@@ -20,8 +20,9 @@ pub(crate) const TABLE_ELEMENTS_MAX: usize = 1 << 17;
 /// What a table element costs the host.
 const TABLE_ELEMENT_BYTES: usize = size_of::<usize>();
 
-/// Handles a guest may hold at once (streams, files, requests …).
-pub(crate) const HANDLES_MAX: usize = 10_000;
+/// Handles a guest may hold at once (streams, files, requests …). An open file is a
+/// descriptor of the worker's, which all its guests and connections share.
+pub(crate) const HANDLES_MAX: usize = 1_000;
 
 /// Bytes a guest may pass to the host in one call; more is a trap. The largest honest
 /// argument is one body chunk or one list of headers.

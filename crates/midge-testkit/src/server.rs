@@ -66,6 +66,13 @@ impl MidgeBuilder {
         self
     }
 
+    /// The folder it is typed in.
+    #[must_use]
+    pub fn folder(mut self, folder: &Path) -> Self {
+        self.command.current_dir(folder);
+        self
+    }
+
     /// Another folder for native code than the tests' own.
     #[must_use]
     pub fn cache_dir(mut self, folder: &Path) -> Self {

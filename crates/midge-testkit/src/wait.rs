@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 /// How long a state may take to come about, on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -39,10 +41,10 @@ pub async fn wait_until_async(what: &str, mut state: impl AsyncFnMut() -> bool) 
 
 /// The same with a bound of the caller's.
 pub(crate) fn wait_at_most(bound: Duration, what: &str, mut state: impl FnMut() -> bool) {
-    let mut waited = Duration::ZERO;
+    let started = Instant::now();
     while !state() {
+        let waited = started.elapsed();
         assert!(waited < bound, "waited {bound:?} in vain until {what}");
         std::thread::sleep(LOOK_AGAIN);
-        waited += LOOK_AGAIN;
     }
 }

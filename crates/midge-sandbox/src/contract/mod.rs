@@ -55,9 +55,17 @@ impl Contract {
         ];
         KNOWN
             .iter()
-            .find(|(prefix, _)| exports.iter().any(|export| export.starts_with(prefix)))
+            .find(|(prefix, _)| exports.iter().any(|export| is_release(prefix, export)))
             .map(|&(_, contract)| contract)
     }
+}
+
+/// Whether an export is of the release that `prefix` names. A release candidate
+/// (`0.3.0-rc-2026-03-15`) is another interface with the same beginning.
+fn is_release(prefix: &str, export: &str) -> bool {
+    export
+        .strip_prefix(prefix)
+        .is_some_and(|patch| patch.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 impl std::fmt::Display for Contract {

@@ -9,8 +9,8 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body::Body;
 use midge_model::{Digest, Grants, Limits, NamespaceName, Outcome, RequestId, Revision};
 use midge_sandbox::{
-    Aborted, Allocation, Answer, ArtifactCache, Caller, Engine, Invocation, LoadedFunction, Lookup,
-    RequestBody, ResponseBody, Sandbox, SandboxConfig, compile,
+    Aborted, Allocation, Answer, ArtifactCache, Caller, Engine, Invocation, LoadError,
+    LoadedFunction, Lookup, RequestBody, ResponseBody, Sandbox, SandboxConfig, compile,
 };
 use tokio::task::LocalSet;
 use tokio::time::Instant;
@@ -94,6 +94,15 @@ impl Guest {
 
     /// Loads the guest and hands it to `test`, in a worker's kind of runtime.
     pub(crate) fn run<T>(self, test: impl AsyncFnOnce(Rc<LoadedFunction>) -> T) -> T {
+        let function = self.try_load().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        LocalSet::new().block_on(&runtime, test(function))
+    }
+
+    pub(crate) fn try_load(self) -> Result<Rc<LoadedFunction>, LoadError> {
         let sandbox = Sandbox::new(&CONFIG).unwrap();
         let engine = Engine::new(&CONFIG).unwrap();
         let cache = ArtifactCache::open(&midge_testkit::native_code_cache(), &engine).unwrap();
@@ -112,12 +121,7 @@ impl Guest {
             limits: self.limits,
             routes: Vec::new(),
         };
-        let function = sandbox.load(&artifact, revision).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        LocalSet::new().block_on(&runtime, test(function))
+        sandbox.load(&artifact, revision)
     }
 }
 

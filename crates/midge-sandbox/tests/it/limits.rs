@@ -1,8 +1,10 @@
 //! Every limit of an instance holds.
 
-use midge_model::{DirGrant, Outcome, Refusal};
+use http::Request;
+use midge_model::{Blame, DirGrant, Outcome, Refusal};
+use midge_sandbox::{LoadError, RequestBody};
 
-use crate::kit::Guest;
+use crate::kit::{Guest, invoke, reply};
 
 const MIB: u64 = 1 << 20;
 
@@ -65,25 +67,15 @@ fn a_declared_body_beyond_the_limit_never_starts_the_guest() {
 #[test]
 fn too_many_response_headers_are_the_guests_error_and_no_panic() {
     let ended = Guest::of("http02-big-headers.wasm").get("/?n=40000&size=10");
-    if let Err(outcome) = ended {
-        assert_eq!(
-            outcome.blame(),
-            Some(midge_model::Blame::Guest),
-            "{outcome:?}"
-        );
-    }
+    let outcome = ended.unwrap_err();
+    assert_eq!(outcome.blame(), Some(Blame::Guest), "{outcome:?}");
 }
 
 #[test]
 fn a_request_for_too_much_randomness_is_the_guests_error() {
     let ended = Guest::of("http02-random.wasm").get("/?n=10000000");
-    if let Err(outcome) = ended {
-        assert_eq!(
-            outcome.blame(),
-            Some(midge_model::Blame::Guest),
-            "{outcome:?}"
-        );
-    }
+    let outcome = ended.unwrap_err();
+    assert_eq!(outcome.blame(), Some(Blame::Guest), "{outcome:?}");
 }
 
 #[test]
@@ -115,6 +107,30 @@ fn a_folder_is_there_only_if_granted_and_only_as_granted() {
     assert!(!dir.path().join("new").exists());
     assert!(!refused(with("rw"), write));
     assert!(dir.path().join("new").exists());
+}
+
+/// What a guest with write access above a granted folder could do between two requests.
+#[test]
+fn a_granted_folder_stays_the_one_that_was_granted() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().canonicalize().unwrap();
+    let (inner, moved) = (dir.join("inner"), dir.join("moved"));
+    std::fs::create_dir(&inner).unwrap();
+    std::fs::write(inner.join("mine"), "").unwrap();
+    let guest = || {
+        let grant: DirGrant = format!("{}:/data:ro", inner.display()).parse().unwrap();
+        Guest::of("http02-env.wasm").grants(|grants| grants.dirs.push(grant))
+    };
+    guest().run(async |function| {
+        std::fs::rename(&inner, &moved).unwrap();
+        std::os::unix::fs::symlink("/", &inner).unwrap();
+        let request = Request::get("/?op=list&file=/data").body(RequestBody::empty());
+        let answer = invoke(&function, request.unwrap()).await.unwrap();
+        assert_eq!(reply(answer).await.unwrap().text(), "mine\n");
+    });
+    // A worker that starts now must not follow the link either.
+    let refused = guest().try_load();
+    assert!(matches!(refused, Err(LoadError::Folder { .. })));
 }
 
 #[test]

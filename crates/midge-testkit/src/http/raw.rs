@@ -84,7 +84,11 @@ impl RawConnection {
             let read = self.stream.read(&mut chunk);
             let text = || String::from_utf8_lossy(&bytes).into_owned();
             let read_bytes = read.unwrap_or_else(|error| panic!("{error}, after {:?}", text()));
-            assert!(read_bytes > 0, "closed before `{words}`, after {:?}", text());
+            assert!(
+                read_bytes > 0,
+                "closed before `{words}`, after {:?}",
+                text()
+            );
             bytes.extend_from_slice(&chunk[..read_bytes]);
         }
     }
