@@ -8,6 +8,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use midge_model::{Limits, Refusal};
@@ -24,10 +25,20 @@ const LOOK_AGAIN: Duration = Duration::from_millis(1);
 /// elsewhere: long enough to smooth a burst, short enough for a balancer's retry.
 const WORKER_WAIT_MAX: Duration = Duration::from_secs(5);
 
+/// The part of a worker's slots that one function may hold: a burst on it, or instances that
+/// need many memories and tables, always leave as much to the others.
+const SHARE_OF_SLOTS: u32 = 2;
+
 /// One function's gate.
 pub(crate) struct Gate {
     place: Place,
     limit: u32,
+    /// How many of its instances may be alive in this worker, and how many are.
+    here_max: u32,
+    here: Cell<u32>,
+    /// What one instance takes of the worker's pool.
+    slots: u32,
+    instances: Rc<Instances>,
     queue_max: u32,
     wait_max: Duration,
     waiting: Cell<u32>,
@@ -51,10 +62,21 @@ pub(crate) struct Slot {
 }
 
 impl Gate {
-    pub(crate) fn new(place: Place, limits: &Limits) -> Rc<Self> {
+    /// A gate for a function whose instances take `slots` of the worker's `instances` each.
+    pub(crate) fn new(
+        place: Place,
+        limits: &Limits,
+        slots: u32,
+        instances: &Rc<Instances>,
+    ) -> Rc<Self> {
+        let slots = slots.clamp(1, instances.max);
         Rc::new(Self {
             place,
             limit: limits.concurrency,
+            here_max: (instances.max / SHARE_OF_SLOTS / slots).max(1),
+            here: Cell::new(0),
+            slots,
+            instances: Rc::clone(instances),
             queue_max: limits.queue,
             wait_max: limits.time,
             waiting: Cell::new(0),
@@ -64,11 +86,11 @@ impl Gate {
     }
 
     /// Waits for this function's turn and an instance of the worker.
-    pub(crate) async fn enter(self: &Rc<Self>, instances: &Rc<Instances>) -> Result<Slot, Refusal> {
+    pub(crate) async fn enter(self: &Rc<Self>) -> Result<Slot, Refusal> {
         self.take_or_wait().await?;
         // From here on the slot is counted, and this guard is what gives it back.
         let taken = Taken(self);
-        let instance = instances.take().await?;
+        let instance = self.instances.take(self.slots).await?;
         std::mem::forget(taken);
         Ok(Slot {
             gate: Rc::clone(self),
@@ -104,12 +126,19 @@ impl Gate {
     }
 
     fn try_take(&self) -> bool {
-        self.place
-            .counters
-            .take(self.place.worker, self.place.function, self.limit)
+        let Place {
+            counters,
+            worker,
+            function,
+        } = &self.place;
+        let taken =
+            self.here.get() < self.here_max && counters.take(*worker, *function, self.limit);
+        self.here.set(self.here.get() + u32::from(taken));
+        taken
     }
 
     fn give_back(&self) {
+        self.here.set(self.here.get() - 1);
         self.place
             .counters
             .give_back(self.place.worker, self.place.function);
@@ -147,28 +176,35 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// The instances that one worker can have alive.
+/// The slots of one worker's pool.
 pub(crate) struct Instances {
-    free: std::sync::Arc<Semaphore>,
+    max: u32,
+    free: Arc<Semaphore>,
 }
 
 impl Instances {
-    pub(crate) fn new(instances_max: u32) -> Rc<Self> {
-        let permits = usize::try_from(instances_max).unwrap_or(usize::MAX);
+    pub(crate) fn new(max: u32) -> Rc<Self> {
+        let permits = usize::try_from(max).unwrap_or(Semaphore::MAX_PERMITS);
         Rc::new(Self {
-            free: std::sync::Arc::new(Semaphore::new(permits)),
+            max,
+            free: Arc::new(Semaphore::new(permits)),
         })
     }
 
-    async fn take(&self) -> Result<OwnedSemaphorePermit, Refusal> {
-        if let Ok(permit) = std::sync::Arc::clone(&self.free).try_acquire_owned() {
+    /// Resolves when nothing runs any more.
+    pub(crate) async fn all_free(&self) {
+        drop(self.free.acquire_many(self.max).await);
+    }
+
+    async fn take(&self, slots: u32) -> Result<OwnedSemaphorePermit, Refusal> {
+        if let Ok(permit) = Arc::clone(&self.free).try_acquire_many_owned(slots) {
             return Ok(permit);
         }
         // What waits here has passed its function's gate, so the wait is bounded by the sum of
         // their concurrency limits.
         let waited = timeout(
             WORKER_WAIT_MAX,
-            std::sync::Arc::clone(&self.free).acquire_owned(),
+            Arc::clone(&self.free).acquire_many_owned(slots),
         );
         match waited.await {
             Ok(permit) => Ok(permit.expect("the semaphore is never closed")),
@@ -179,9 +215,15 @@ impl Instances {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+
     use super::*;
 
-    fn gate(concurrency: u32, queue: u32) -> (Rc<Gate>, Rc<Instances>) {
+    fn gate(concurrency: u32, queue: u32) -> Rc<Gate> {
+        gate_to(&Instances::new(100), concurrency, queue, 1)
+    }
+
+    fn gate_to(instances: &Rc<Instances>, concurrency: u32, queue: u32, slots: u32) -> Rc<Gate> {
         let counters = Counters::private(1).unwrap();
         let limits = Limits {
             concurrency,
@@ -189,24 +231,19 @@ mod tests {
             time: Duration::from_secs(2),
             ..Limits::SAFE
         };
-        (
-            Gate::new(
-                Place {
-                    counters,
-                    worker: 0,
-                    function: 0,
-                },
-                &limits,
-            ),
-            Instances::new(100),
-        )
+        let place = Place {
+            counters,
+            worker: 0,
+            function: 0,
+        };
+        Gate::new(place, &limits, slots, instances)
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_waits_gets_the_slot_that_is_freed() {
-        let (gate, instances) = gate(1, 10);
-        let first = gate.enter(&instances).await.unwrap();
-        let mut second = std::pin::pin!(gate.enter(&instances));
+        let gate = gate(1, 10);
+        let first = gate.enter().await.unwrap();
+        let mut second = std::pin::pin!(gate.enter());
         assert!(futures::poll!(second.as_mut()).is_pending());
         drop(first);
         assert!(second.await.is_ok());
@@ -214,51 +251,65 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_full_queue_turns_away_at_once() {
-        let (gate, instances) = gate(1, 1);
-        let _first = gate.enter(&instances).await.unwrap();
-        let mut second = std::pin::pin!(gate.enter(&instances));
+        let gate = gate(1, 1);
+        let _first = gate.enter().await.unwrap();
+        let mut second = std::pin::pin!(gate.enter());
         assert!(futures::poll!(second.as_mut()).is_pending());
-        assert!(matches!(
-            gate.enter(&instances).await,
-            Err(Refusal::FunctionFull)
-        ));
+        assert!(matches!(gate.enter().await, Err(Refusal::FunctionFull)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_wait_ends_at_its_deadline() {
-        let (gate, instances) = gate(1, 1);
-        let _first = gate.enter(&instances).await.unwrap();
+        let gate = gate(1, 1);
+        let _first = gate.enter().await.unwrap();
         let before = Instant::now();
-        assert!(matches!(
-            gate.enter(&instances).await,
-            Err(Refusal::FunctionFull)
-        ));
+        assert!(matches!(gate.enter().await, Err(Refusal::FunctionFull)));
         assert_eq!(before.elapsed().as_secs(), 2);
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_gives_up_waiting_leaves_no_trace() {
-        let (gate, instances) = gate(1, 1);
-        let first = gate.enter(&instances).await.unwrap();
+        let gate = gate(1, 1);
+        let first = gate.enter().await.unwrap();
         {
-            let mut second = std::pin::pin!(gate.enter(&instances));
+            let mut second = std::pin::pin!(gate.enter());
             assert!(futures::poll!(second.as_mut()).is_pending());
         }
         drop(first);
-        assert!(gate.enter(&instances).await.is_ok());
+        assert!(gate.enter().await.is_ok());
         assert_eq!(gate.waiting.get(), 0);
         assert_eq!(gate.place.counters.running(0), 0, "every slot came back");
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_end_of_the_pool_is_the_nodes_and_not_the_functions() {
-        let (gate, _) = gate(10, 10);
-        let instances = Instances::new(1);
-        let _first = gate.enter(&instances).await.unwrap();
-        assert!(matches!(
-            gate.enter(&instances).await,
-            Err(Refusal::NodeFull)
-        ));
-        assert_eq!(gate.place.counters.running(0), 1);
+        let instances = Instances::new(2);
+        let (one, two) = (gate_to(&instances, 9, 9, 1), gate_to(&instances, 9, 9, 2));
+        let _first = one.enter().await.unwrap();
+        assert!(matches!(two.enter().await, Err(Refusal::NodeFull)));
+        assert_eq!(two.place.counters.running(0), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_function_leaves_half_of_the_pool_to_the_others() {
+        let instances = Instances::new(100);
+        let greedy = gate_to(&instances, 200, 200, 8);
+        let mut held = Vec::new();
+        while let Some(Ok(slot)) = greedy.enter().now_or_never() {
+            held.push(slot);
+        }
+        assert_eq!(held.len(), 6, "6 instances of 8 slots are half of 100");
+        let other = gate_to(&instances, 200, 200, 1);
+        assert!(other.enter().now_or_never().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_is_free_when_the_last_slot_came_back() {
+        let instances = Instances::new(10);
+        let gate = gate_to(&instances, 5, 5, 1);
+        let slot = gate.enter().await.unwrap();
+        assert!(instances.all_free().now_or_never().is_none());
+        drop(slot);
+        assert!(instances.all_free().now_or_never().is_some());
     }
 }

@@ -30,24 +30,6 @@ pub struct Deployed {
     gate: Rc<Gate>,
 }
 
-impl Deployed {
-    /// Puts a gate before `function`, which counts in its column of the node's table.
-    pub fn new(
-        function: Rc<LoadedFunction>,
-        counters: &Counters,
-        worker: usize,
-        column: usize,
-    ) -> Rc<Self> {
-        let place = Place {
-            counters: counters.clone(),
-            worker,
-            function: column,
-        };
-        let gate = Gate::new(place, &function.revision().limits);
-        Rc::new(Self { function, gate })
-    }
-}
-
 /// What became of a request.
 pub struct Dispatched {
     /// Who answered; `None` when no route matched.
@@ -77,6 +59,29 @@ impl Dispatcher {
             table: RefCell::new(Rc::new(nothing)),
             instances: Instances::new(instances_max),
         }
+    }
+
+    /// Puts a gate before `function`, which counts in its column of the node's table.
+    pub fn deploy(
+        &self,
+        function: Rc<LoadedFunction>,
+        counters: &Counters,
+        worker: usize,
+        column: usize,
+    ) -> Rc<Deployed> {
+        let place = Place {
+            counters: counters.clone(),
+            worker,
+            function: column,
+        };
+        let limits = &function.revision().limits;
+        let gate = Gate::new(place, limits, function.pool_slots(), &self.instances);
+        Rc::new(Deployed { function, gate })
+    }
+
+    /// Resolves when no guest runs any more, those included that work on after their response.
+    pub async fn settled(&self) {
+        self.instances.all_free().await;
     }
 
     /// Swaps in a new table; requests under way keep the one they started with.
@@ -115,7 +120,7 @@ impl Dispatcher {
         caller: &Caller,
     ) -> Result<(Response<ResponseBody>, Receipt), Outcome> {
         let arrived = Instant::now();
-        let slot = target.gate.enter(&self.instances).await?;
+        let slot = target.gate.enter().await?;
         let started = Instant::now();
         let invocation = Invocation {
             request,

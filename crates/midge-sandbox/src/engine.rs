@@ -9,11 +9,15 @@
 //! same native code; [`Engine::fingerprint`] says so in the artifact's name.
 
 use std::hash::{Hash, Hasher};
+use std::num::NonZeroUsize;
 
 use crate::limits::{CORE_INSTANCES_MAX, MEMORIES_MAX, TABLE_ELEMENTS_MAX, TABLES_MAX};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{
+    Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, ResourcesRequired,
+    WasmBacktraceDetails,
+};
 
 /// The most linear memory any guest can address, and so what one slot reserves:
 /// with all of it reserved, compiled code needs no bounds checks.
@@ -32,6 +36,15 @@ const FIBER_STACK_BYTES: usize = 2 << 20;
 
 /// The engine's own book-keeping for one instance; generated code sets the pace.
 const INSTANCE_METADATA_BYTES_MAX: usize = 4 << 20;
+
+/// What one slot of the pool has: more than almost every guest needs. Stacks beyond the first
+/// are for the concurrent tasks of 0.3 guests.
+const MEMORIES_PER_SLOT: u32 = 2;
+const TABLES_PER_SLOT: u32 = 4;
+const STACKS_PER_SLOT: u32 = 2;
+
+/// Frames of a trap's backtrace. Deep recursion is a common trap, and nobody reads further.
+const BACKTRACE_FRAMES_MAX: NonZeroUsize = NonZeroUsize::new(16).expect("16 is not 0");
 
 /// Bytes of a used memory slot that are reset in place instead of given back,
 /// where the kernel can tell which pages a guest wrote (`PAGEMAP_SCAN`).
@@ -143,7 +156,10 @@ fn engine_config(config: &SandboxConfig) -> Config {
         .epoch_interruption(true)
         .max_wasm_stack(WASM_STACK_BYTES)
         .async_stack_size(FIBER_STACK_BYTES)
-        .memory_init_cow(true);
+        .memory_init_cow(true)
+        .wasm_backtrace_max_frames(Some(BACKTRACE_FRAMES_MAX))
+        // Line numbers would come from debug information that the guest brings along.
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable);
     match config.allocation {
         Allocation::Pooling => engine
             .memory_reservation(MEMORY_RESERVATION_BYTES)
@@ -162,13 +178,13 @@ fn engine_config(config: &SandboxConfig) -> Config {
 fn pool(instances_max: u32) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     // Component and core instances are counters; memories, tables and stacks reserve address
-    // space (4 GiB a memory). Two memories and four tables a component is what guests average at
-    // most; one that takes more than its share meets the pool's end as "node full", not a fault.
+    // space (4 GiB a memory). An instance that needs more of them than one slot has takes several
+    // slots, so what was admitted always finds its memories and tables.
     pool.total_component_instances(instances_max)
         .total_core_instances(instances_max.saturating_mul(CORE_INSTANCES_MAX))
-        .total_memories(instances_max.saturating_mul(2))
-        .total_tables(instances_max.saturating_mul(4))
-        .total_stacks(instances_max.saturating_mul(2))
+        .total_memories(instances_max.saturating_mul(MEMORIES_PER_SLOT))
+        .total_tables(instances_max.saturating_mul(TABLES_PER_SLOT))
+        .total_stacks(instances_max.saturating_mul(STACKS_PER_SLOT))
         .total_gc_heaps(instances_max)
         .max_core_instances_per_component(CORE_INSTANCES_MAX)
         .max_memories_per_component(MEMORIES_MAX)
@@ -184,6 +200,19 @@ fn pool(instances_max: u32) -> PoolingAllocationConfig {
             .table_keep_resident(KEEP_RESIDENT_BYTES);
     }
     pool
+}
+
+/// How many slots of the pool an instance takes that needs so much. One whose needs are not
+/// known (it instantiates modules that it imports) is counted as one that takes all it may.
+pub(crate) fn slots(needs: Option<ResourcesRequired>) -> u32 {
+    let (memories, tables) = match needs {
+        Some(needs) => (needs.num_memories, needs.num_tables),
+        None => (MEMORIES_MAX, TABLES_MAX),
+    };
+    memories
+        .div_ceil(MEMORIES_PER_SLOT)
+        .max(tables.div_ceil(TABLES_PER_SLOT))
+        .max(1)
 }
 
 /// Whether resetting memory by `PAGEMAP_SCAN` is safe here.
@@ -243,6 +272,23 @@ mod tests {
         let one = Engine::new(&config(Allocation::Pooling)).unwrap();
         let two = Engine::new(&config(Allocation::Pooling)).unwrap();
         assert_eq!(one.fingerprint(), two.fingerprint());
+    }
+
+    #[test]
+    fn who_needs_more_than_a_slot_has_takes_several() {
+        let needs = |num_memories, num_tables| {
+            slots(Some(ResourcesRequired {
+                num_memories,
+                max_initial_memory_size: None,
+                num_tables,
+                max_initial_table_size: None,
+            }))
+        };
+        assert_eq!(needs(0, 0), 1);
+        assert_eq!(needs(2, 4), 1);
+        assert_eq!(needs(3, 4), 2);
+        assert_eq!(needs(1, 32), 8);
+        assert_eq!(slots(None), 8);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use wasmtime::component;
 
 use crate::artifact::{self, ArtifactCode, LoadError};
 use crate::contract::{CommandProgram, Program};
-use crate::engine::{Engine, EngineError, SandboxConfig};
+use crate::engine::{self, Engine, EngineError, SandboxConfig};
 use crate::guest::{Guest, Guest01};
 use crate::host::dirs::OpenedDirs;
 use crate::ticker::Ticker;
@@ -38,6 +38,7 @@ pub struct LoadedFunction {
     pub(crate) revision: Revision,
     pub(crate) program: Program,
     pub(crate) dirs: OpenedDirs,
+    pool_slots: u32,
     pub(crate) sandbox: Rc<Shared>,
     /// The function's name, as log lines and commands see it.
     pub(crate) label: Arc<str>,
@@ -76,27 +77,30 @@ impl Sandbox {
         artifact: &Path,
         revision: Revision,
     ) -> Result<Rc<LoadedFunction>, LoadError> {
-        let program = self.link(artifact).map_err(|error| error.of(artifact))?;
+        let (program, pool_slots) = self.link(artifact).map_err(|error| error.of(artifact))?;
         let dirs = OpenedDirs::open(&revision.grants.dirs)?;
         Ok(Rc::new(LoadedFunction {
             label: revision.function.as_str().into(),
             revision,
             program,
             dirs,
+            pool_slots,
             sandbox: Rc::clone(&self.shared),
         }))
     }
 
-    fn link(&self, artifact: &Path) -> Result<Program, artifact::LoadFault> {
+    fn link(&self, artifact: &Path) -> Result<(Program, u32), artifact::LoadFault> {
         let engine = &self.shared.engine;
         match artifact::load(engine, artifact)? {
             ArtifactCode::Module(module) => {
                 let pre = self.modules.instantiate_pre(&module)?;
-                Ok(CommandProgram::Preview1(pre).into())
+                let slots = engine::slots(Some(module.resources_required()));
+                Ok((CommandProgram::Preview1(pre).into(), slots))
             }
             ArtifactCode::Component(component) => {
                 let pre = self.components.instantiate_pre(&component)?;
-                Ok(Program::of_component(pre)?)
+                let slots = engine::slots(component.resources_required());
+                Ok((Program::of_component(pre)?, slots))
             }
         }
     }
@@ -106,6 +110,11 @@ impl LoadedFunction {
     /// What this function is a revision of.
     pub fn revision(&self) -> &Revision {
         &self.revision
+    }
+
+    /// How many of the pool's slots one instance takes.
+    pub fn pool_slots(&self) -> u32 {
+        self.pool_slots
     }
 }
 

@@ -14,10 +14,14 @@ use std::sync::Arc;
 use futures::FutureExt;
 use midge_model::{Limits, Outcome, Refusal};
 use tokio::time::{Instant, timeout_at};
-use wasmtime::{PoolConcurrencyLimitError, Trap};
+use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 use crate::limits::Vitals;
+
+/// What is kept of the engine's words, and of each function's name in a backtrace.
+const REASON_BYTES_MAX: usize = 1 << 10;
+const FRAME_NAME_BYTES_MAX: usize = 100;
 
 /// What an invocation is held to, and where its end is noted.
 pub(crate) struct Watch {
@@ -68,9 +72,27 @@ fn of_error(error: &wasmtime::Error, limits: &Limits, vitals: &Vitals) -> Outcom
             limit_bytes: limits.memory_bytes,
         },
         _ => Outcome::Trapped {
-            reason: format!("{error:#}"),
+            reason: reason(error),
         },
     }
+}
+
+/// What a guest died of and where, in bounded text.
+///
+/// Not the engine's own rendering: it prints function names in full and demangled, and a guest
+/// can bring a name that takes half a minute and 300 MB to demangle.
+fn reason(error: &wasmtime::Error) -> String {
+    let mut reason = error.root_cause().to_string();
+    reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
+    if let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() {
+        for frame in backtrace.frames() {
+            let name = frame.func_name().unwrap_or("?");
+            let shown = &name[..name.floor_char_boundary(FRAME_NAME_BYTES_MAX)];
+            reason.push_str(" < ");
+            reason.push_str(shown);
+        }
+    }
+    reason
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {

@@ -48,7 +48,17 @@ pub(crate) async fn serve(
         ingress,
     } = parts;
     let tls = listening.tls.clone();
-    let door = midge_ingress::serve(listening, dispatcher, ingress, phase_seen);
+    let mut cut_off = phase_seen.clone();
+    let door = async {
+        let guests = Rc::clone(&dispatcher);
+        let drained = midge_ingress::serve(listening, dispatcher, ingress, phase_seen).await;
+        // Clients have their answers; guests may have work left behind them.
+        tokio::select! {
+            () = guests.settled() => {}
+            _ = cut_off.wait_for(|phase| *phase == Phase::Ended) => {}
+        }
+        drained
+    };
     tell(&events, Event::Ready).await;
     let obey = async {
         while let Some(order) = orders.recv().await {
@@ -103,7 +113,7 @@ impl Parts {
         let counters = Counters::map(&shared.counters, plan.workers, plan.revisions.len());
         let counters = at("share the counters of the node", counters)?;
         let dispatcher = Dispatcher::new(plan.sandbox.instances_max);
-        let routes = load(&plan, &counters)?;
+        let routes = load(&plan, &dispatcher, &counters)?;
         at("build the routing table", dispatcher.publish(routes))?;
         let listener = at("take over the listening socket", adopt(shared.listener))?;
         Ok(Self {
@@ -119,13 +129,17 @@ impl Parts {
 }
 
 /// Maps and links the native code of every function, and puts its gate before it.
-fn load(plan: &Plan, counters: &Counters) -> Result<Vec<(Route, Rc<Deployed>)>, BuildError> {
+fn load(
+    plan: &Plan,
+    dispatcher: &Dispatcher,
+    counters: &Counters,
+) -> Result<Vec<(Route, Rc<Deployed>)>, BuildError> {
     let sandbox = at("start the sandbox", Sandbox::new(&plan.sandbox))?;
     let mut routes = Vec::new();
     for (column, PlannedRevision { revision, artifact }) in plan.revisions.iter().enumerate() {
         let step = format!("load function {}", revision.function);
         let function = at(&step, sandbox.load(artifact, revision.clone()))?;
-        let deployed = Deployed::new(function, counters, plan.worker, column);
+        let deployed = dispatcher.deploy(function, counters, plan.worker, column);
         routes.extend(
             revision
                 .routes

@@ -173,3 +173,18 @@ fn a_deadline_holds_inside_bulk_operations() {
     let guest = Guest::from_bytes(FILLS_FOR_EVER.as_bytes()).time(Duration::from_millis(100));
     assert_eq!(check(guest.get("/")), "out-of-time");
 }
+
+/// A guest chooses its functions' names; rendering them must cost us nothing.
+#[test]
+fn the_reason_of_a_trap_is_short_whatever_a_function_is_called() {
+    let name = "_ZN".repeat(20_000);
+    let source = format!(r#"(module (func ${name} (export "_start") (call ${name})))"#);
+    let Err(Outcome::Trapped { reason }) = Guest::from_bytes(source.as_bytes()).get("/") else {
+        panic!("endless recursion must trap");
+    };
+    assert!(
+        reason.starts_with("wasm trap: call stack exhausted"),
+        "{reason}"
+    );
+    assert!(reason.len() < 4_000, "{} bytes", reason.len());
+}
