@@ -13,10 +13,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use crate::guest_log::{GuestLog, LogLabel};
 use crate::host::dirs::OpenedDirs;
 use crate::host::http_out::Denied;
-use crate::limits::{HANDLES_MAX, Meter, Metered};
-
-/// Bytes of header names and values in one set of fields.
-const FIELD_BYTES_MAX: usize = 64 << 10;
+use crate::limits::{HANDLE_BYTES_MAX, HANDLES_MAX, Meter, Metered};
 
 /// Random bytes in one call.
 const RANDOM_BYTES_MAX: u64 = 64 << 10;
@@ -38,7 +35,7 @@ pub(crate) struct Guest {
 impl Guest {
     pub(crate) fn new(mut wasi: WasiCtxBuilder, meter: Meter) -> Self {
         let mut http = WasiHttpCtx::new();
-        http.set_field_size_limit(FIELD_BYTES_MAX);
+        http.set_field_size_limit(HANDLE_BYTES_MAX);
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES_MAX);
         Self {
@@ -84,10 +81,9 @@ pub(crate) struct Guest01 {
 
 impl Guest01 {
     pub(crate) fn new(mut wasi: WasiCtxBuilder, meter: Meter) -> Self {
-        Self {
-            wasi: wasi.build_p1(),
-            meter,
-        }
+        let mut wasi = wasi.build_p1();
+        wasi.ctx().table.set_max_capacity(HANDLES_MAX);
+        Self { wasi, meter }
     }
 }
 

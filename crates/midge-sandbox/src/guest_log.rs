@@ -4,7 +4,7 @@
 //! control characters are the subscriber's business.
 //!
 //! **Invariant:** a guest that floods its log costs [`LOG_BYTES_MAX`] per
-//! invocation and no more; writing never waits.
+//! invocation and no more, be it in long lines or in empty ones; writing never waits.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,6 +24,9 @@ const LINE_BYTES_MAX: usize = 4 << 10;
 
 /// What one invocation may write to one stream; the rest is dropped, and said so.
 const LOG_BYTES_MAX: usize = 256 << 10;
+
+/// What a line counts beside its bytes: about what it costs the host, however short it is.
+const LINE_COST_BYTES: usize = 256;
 
 /// How much a guest may hand over in one write.
 const WRITE_BYTES_MAX: usize = 64 << 10;
@@ -45,7 +48,7 @@ impl GuestLog {
             label,
             stream,
             partial: Vec::new(),
-            written_bytes: 0,
+            counted_bytes: 0,
         })))
     }
 
@@ -62,36 +65,31 @@ struct Lines {
     label: LogLabel,
     stream: &'static str,
     partial: Vec<u8>,
-    written_bytes: usize,
+    counted_bytes: usize,
 }
 
 impl Lines {
     fn append(&mut self, bytes: &[u8]) {
-        let room = LOG_BYTES_MAX.saturating_sub(self.written_bytes);
-        if room == 0 {
-            return;
-        }
-        let kept = &bytes[..bytes.len().min(room)];
-        self.written_bytes += kept.len();
-        for piece in kept.split_inclusive(|&byte| byte == b'\n') {
+        let lines = bytes.split_inclusive(|&byte| byte == b'\n');
+        for piece in lines.flat_map(|line| line.chunks(LINE_BYTES_MAX)) {
+            if self.counted_bytes >= LOG_BYTES_MAX {
+                return;
+            }
             self.append_piece(piece);
-        }
-        if self.written_bytes == LOG_BYTES_MAX {
-            self.end_line();
-            self.emit(&format!(
-                "further output is dropped, {LOG_BYTES_MAX} bytes were written"
-            ));
+            if self.counted_bytes >= LOG_BYTES_MAX {
+                self.end_line();
+                self.emit("further output of this invocation is dropped, it wrote too much");
+            }
         }
     }
 
-    /// Adds a piece that holds at most one line end, at its end.
+    /// Adds a piece that is no longer than a line and ends at most one.
     fn append_piece(&mut self, piece: &[u8]) {
-        for part in piece.chunks(LINE_BYTES_MAX) {
-            if self.partial.len() + part.len() > LINE_BYTES_MAX {
-                self.end_line();
-            }
-            self.partial.extend_from_slice(part);
+        if self.partial.len() + piece.len() > LINE_BYTES_MAX {
+            self.end_line();
         }
+        self.partial.extend_from_slice(piece);
+        self.counted_bytes += piece.len();
         if self.partial.last() == Some(&b'\n') {
             self.partial.pop();
             if self.partial.last() == Some(&b'\r') {
@@ -103,6 +101,7 @@ impl Lines {
 
     fn end_line(&mut self) {
         let line = std::mem::take(&mut self.partial);
+        self.counted_bytes += LINE_COST_BYTES;
         self.emit(&String::from_utf8_lossy(&line));
     }
 
@@ -179,5 +178,34 @@ impl AsyncWrite for GuestLog {
 
     fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counted_after(written: &[u8], times: usize) -> usize {
+        let label = LogLabel {
+            function: "f".into(),
+            request_id: "r".into(),
+        };
+        let log = GuestLog::new(label, "stdout");
+        for _ in 0..times {
+            log.append(written);
+        }
+        log.0.lock().unwrap().counted_bytes
+    }
+
+    #[test]
+    fn a_flood_of_empty_lines_is_over_as_soon_as_one_of_long_lines() {
+        let most = LOG_BYTES_MAX + LINE_BYTES_MAX + 2 * LINE_COST_BYTES;
+        assert!(counted_after(&[b'\n'; 1 << 16], 1_000) <= most);
+        assert!(counted_after(&[b'x'; 1 << 16], 1_000) <= most);
+    }
+
+    #[test]
+    fn an_honest_line_costs_its_bytes_and_a_little() {
+        assert_eq!(counted_after(b"hello\n", 1), 6 + LINE_COST_BYTES);
     }
 }

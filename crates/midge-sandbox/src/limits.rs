@@ -20,9 +20,16 @@ pub(crate) const TABLE_ELEMENTS_MAX: usize = 1 << 17;
 /// What a table element costs the host.
 const TABLE_ELEMENT_BYTES: usize = size_of::<usize>();
 
-/// Handles a guest may hold at once (streams, files, requests …). An open file is a
-/// descriptor of the worker's, which all its guests and connections share.
-pub(crate) const HANDLES_MAX: usize = 1_000;
+/// Handles a guest may hold at once (streams, files, bodies, sets of fields …). Each costs the
+/// host: an open file is a descriptor of the worker's, which all its guests and connections
+/// share; a body or a set of fields holds up to [`HANDLE_BYTES_MAX`] of memory. Honest guests
+/// hold a few dozen.
+pub(crate) const HANDLES_MAX: usize = 512;
+
+/// What the host may hold in memory for one handle: the names and values of a set of header
+/// fields, or one chunk of an outgoing body on its way. With [`HANDLES_MAX`] it bounds what a
+/// guest can make the host hold beside its own memory.
+pub(crate) const HANDLE_BYTES_MAX: usize = 64 << 10;
 
 /// Bytes a guest may pass to the host in one call; more is a trap. The largest honest
 /// argument is one body chunk or one list of headers.

@@ -181,14 +181,22 @@ pub(crate) fn cache_dir(args: CacheArgs) -> Result<PathBuf, ConfigError> {
     default_cache_dir(variable("XDG_CACHE_HOME"), variable("HOME")).ok_or(ConfigError::NoCacheDir)
 }
 
-/// What is logged and how: flags, then `MIDGE_LOG` for the filter.
+/// Our own events and the guests' lines. Not the libraries': the engine warns about what guests
+/// do, as often as they do it.
+const FILTER: &str = "off,midge=info,guest=info";
+
+/// The same for `--quiet`.
+const FILTER_QUIET: &str = "off,midge=warn,guest=warn";
+
+/// What is logged and how: `--quiet`, then `MIDGE_LOG`, then what is usual.
 ///
 /// # Errors
 ///
 /// `MIDGE_LOG` is not a filter.
 pub(crate) fn log(args: &LogArgs) -> Result<LogConfig, ConfigError> {
     let filter = match variable("MIDGE_LOG").filter(|text| !text.is_empty()) {
-        None => if args.quiet { "warn" } else { "info" }.to_owned(),
+        _ if args.quiet => FILTER_QUIET.to_owned(),
+        None => FILTER.to_owned(),
         Some(text) => {
             let text = text.to_string_lossy().into_owned();
             match tracing_subscriber::EnvFilter::try_new(&text) {

@@ -1,8 +1,11 @@
-//! Outbound HTTP. No grant for it exists yet, so every request is refused.
+//! The choices that `wasi:http` leaves to a host: outbound requests, and how much of
+//! an outgoing body is held. No grant for outbound HTTP exists yet, so every request
+//! is refused.
 //!
 //! **Invariant:** a refusal is the error code that WASI has for it
 //! (`HTTP-request-denied`), which a guest can handle, and not a trap.
 
+use crate::limits::HANDLE_BYTES_MAX;
 use http::{Request, Response};
 use wasmtime_wasi_http::{Error, RequestOptions, Result, WasiBody, WasiHttpHooks};
 
@@ -23,6 +26,14 @@ impl WasiHttpHooks for Denied {
         _transmitted: Box<dyn Future<Output = Result<()>> + Send>,
     ) -> Box<dyn Future<Output = Result<Sent>> + Send> {
         Box::new(async { Err(Error::HttpRequestDenied) })
+    }
+
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        HANDLE_BYTES_MAX
+    }
+
+    fn p3_outgoing_body_chunk_size(&mut self) -> usize {
+        HANDLE_BYTES_MAX
     }
 
     // The engine would warn about what guests and callers do; that is not an event of ours.

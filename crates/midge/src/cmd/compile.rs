@@ -3,8 +3,6 @@
 //! The same way as `midge run`, up to the point where it would open a port.
 //! Prints where the native code lies to stdout and how long it took to stderr.
 
-use tokio::task::LocalSet;
-
 use super::Ending;
 use super::fault::hinted;
 use crate::cli::CompileArgs;
@@ -26,7 +24,7 @@ pub(super) fn run(args: CompileArgs) -> anyhow::Result<Ending> {
     };
     let progress = Progress::new(&log);
     let prepare = prepare(&functions, &cache, &compiler, &progress);
-    let prepared = super::runtime()?.block_on(LocalSet::new().run_until(prepare));
+    let prepared = super::block_on(prepare)?;
     show(&prepared.map_err(hinted)?)?;
     Ok(Ending::Done)
 }

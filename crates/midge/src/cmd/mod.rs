@@ -18,6 +18,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use midge_sandbox::{ArtifactCache, Engine, SandboxConfig};
+use tokio::task::LocalSet;
 
 use crate::cli::{Args, Command};
 
@@ -62,12 +63,17 @@ impl From<Ending> for ExitCode {
     }
 }
 
-/// The runtime of every command that waits for something: this thread and no other.
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread()
+/// Runs a command that waits for something: on this thread and no other.
+fn block_on<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .context("start the runtime")
+        .context("start the runtime")?;
+    let done = LocalSet::new().block_on(&runtime, work);
+    // A file operation of a guest may still hang (opening a FIFO does, until somebody writes to
+    // it); it is not worth waiting for, or the process would never end.
+    runtime.shutdown_background();
+    Ok(done)
 }
 
 /// The cache of native code for the fastest way to run guests that this machine allows.

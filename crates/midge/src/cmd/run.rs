@@ -13,7 +13,6 @@ use std::time::Duration;
 use anyhow::Context as _;
 use midge_ingress::{IngressConfig, Tls};
 use midge_sandbox::SandboxConfig;
-use tokio::task::LocalSet;
 
 use super::Ending;
 use super::fault::hinted;
@@ -43,7 +42,7 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<Ending> {
     let config = RunConfig::new(args).map_err(hinted)?;
     let _log = log::start(&config.log);
     machine::raise_descriptor_limit();
-    super::runtime()?.block_on(LocalSet::new().run_until(serve(config)))
+    super::block_on(serve(config))?
 }
 
 async fn serve(config: RunConfig) -> anyhow::Result<Ending> {

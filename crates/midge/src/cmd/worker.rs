@@ -16,7 +16,6 @@ use listenfd::ListenFd;
 use tokio::net::unix::pipe;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::task::LocalSet;
 
 use super::Ending;
 use crate::protocol::{
@@ -28,7 +27,7 @@ use crate::{log, machine, worker};
 pub(super) fn run() -> anyhow::Result<Ending> {
     machine::name_process("midge-worker");
     let shared = inherited()?;
-    super::runtime()?.block_on(LocalSet::new().run_until(work(shared)))?;
+    super::block_on(work(shared))??;
     Ok(Ending::Done)
 }
 
