@@ -6,6 +6,7 @@
 //! **Invariant:** linking happens here, once per function; an invocation only
 //! instantiates.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,18 +20,21 @@ use crate::engine::{self, Engine, EngineError, SandboxConfig};
 use crate::guest::{Guest, Guest01};
 use crate::host::dirs::OpenedDirs;
 use crate::ticker::Ticker;
+use crate::turns::{FunctionId, Turns};
 
 /// One process's engine, linkers and clock. Single-threaded: shared by `Rc`.
 pub struct Sandbox {
     shared: Rc<Shared>,
     components: component::Linker<Guest>,
     modules: wasmtime::Linker<Guest01>,
+    loaded: Cell<FunctionId>,
 }
 
 /// What every invocation needs of its sandbox.
 pub(crate) struct Shared {
     pub(crate) engine: Engine,
     pub(crate) ticker: Ticker,
+    pub(crate) turns: Turns,
 }
 
 /// A revision ready to run: native code mapped, imports linked.
@@ -40,6 +44,7 @@ pub struct LoadedFunction {
     pub(crate) dirs: OpenedDirs,
     pool_slots: u32,
     pub(crate) sandbox: Rc<Shared>,
+    pub(crate) id: FunctionId,
     /// The function's name, as log lines and commands see it.
     pub(crate) label: Arc<str>,
 }
@@ -60,9 +65,14 @@ impl Sandbox {
         let modules = module_linker(&engine).map_err(refused)?;
         let ticker = Ticker::start(&engine).map_err(|source| EngineError::Ticker { source })?;
         Ok(Self {
-            shared: Rc::new(Shared { engine, ticker }),
+            shared: Rc::new(Shared {
+                engine,
+                ticker,
+                turns: Turns::default(),
+            }),
             components,
             modules,
+            loaded: Cell::new(0),
         })
     }
 
@@ -79,7 +89,9 @@ impl Sandbox {
     ) -> Result<Rc<LoadedFunction>, LoadError> {
         let (program, pool_slots) = self.link(artifact).map_err(|error| error.of(artifact))?;
         let dirs = OpenedDirs::open(&revision.grants.dirs)?;
+        let id = self.loaded.replace(self.loaded.get() + 1);
         Ok(Rc::new(LoadedFunction {
+            id,
             label: revision.function.as_str().into(),
             revision,
             program,

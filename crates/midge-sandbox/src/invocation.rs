@@ -123,6 +123,7 @@ impl LoadedFunction {
             deadline,
             limits,
             vitals: Arc::clone(vitals),
+            contender: self.sandbox.turns.contender(self.id),
         };
         let run = Run {
             sandbox: Rc::clone(&self.sandbox),
@@ -222,7 +223,11 @@ impl Run {
 
     fn store<T: Metered>(&self, state: T) -> Store<T> {
         let mut store = Store::new(&self.sandbox.engine.inner, state);
-        limits::bind(&mut store, self.watch.deadline);
+        limits::bind(
+            &mut store,
+            self.watch.deadline,
+            Arc::clone(&self.watch.contender),
+        );
         store
     }
 }

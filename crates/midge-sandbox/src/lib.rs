@@ -24,6 +24,7 @@ mod limits;
 mod outcome;
 mod stdout_pipe;
 mod ticker;
+mod turns;
 
 pub use artifact::{ArtifactCache, CacheError, LoadError, Lookup};
 pub use body::{Aborted, RequestBody, RequestBodyError, ResponseBody};

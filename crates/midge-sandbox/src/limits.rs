@@ -14,6 +14,8 @@ use midge_model::Outcome;
 use tokio::time::Instant;
 use wasmtime::{ResourceLimiter, Store, UpdateDeadline};
 
+use crate::turns::Contender;
+
 /// Elements of one table; a pooled table reserves room for as many.
 pub(crate) const TABLE_ELEMENTS_MAX: usize = 1 << 17;
 
@@ -181,7 +183,7 @@ pub(crate) trait Metered: 'static {
 }
 
 /// Puts every limit on a new store: memory, handles, host-call arguments and time.
-pub(crate) fn bind<T: Metered>(store: &mut Store<T>, deadline: Instant) {
+pub(crate) fn bind<T: Metered>(store: &mut Store<T>, deadline: Instant, contender: Arc<Contender>) {
     store.limiter(|state| state.meter());
     store.set_hostcall_fuel(HOST_CALL_BYTES_MAX);
     store.set_max_component_handles(HANDLES_MAX);
@@ -193,11 +195,9 @@ pub(crate) fn bind<T: Metered>(store: &mut Store<T>, deadline: Instant) {
         if Instant::now() >= deadline {
             return Ok(UpdateDeadline::Interrupt);
         }
-        // Tokio's own yield goes behind the I/O driver; waking ourselves would keep this
-        // task in front of it, and a busy guest would keep sockets waiting for 61 ticks.
         Ok(UpdateDeadline::YieldCustom(
             1,
-            Box::pin(tokio::task::yield_now()),
+            Box::pin(contender.next_turn()),
         ))
     });
 }

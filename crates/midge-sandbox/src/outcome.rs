@@ -7,6 +7,7 @@
 //! panic of ours and a machine that refuses memory are the host's.
 
 use std::any::Any;
+use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 use crate::limits::Vitals;
+use crate::turns::Contender;
 
 /// What is kept of the engine's words, and of each function's name in a backtrace.
 const REASON_BYTES_MAX: usize = 1 << 10;
@@ -28,6 +30,7 @@ pub(crate) struct Watch {
     pub(crate) deadline: Instant,
     pub(crate) limits: Limits,
     pub(crate) vitals: Arc<Vitals>,
+    pub(crate) contender: Arc<Contender>,
 }
 
 impl Watch {
@@ -38,7 +41,12 @@ impl Watch {
     /// outcome.
     pub(crate) async fn over(&self, call: impl Future<Output = wasmtime::Result<()>>) {
         let mut call = pin!(call);
-        let guarded = AssertUnwindSafe(call.as_mut()).catch_unwind();
+        let in_turn = poll_fn(|cx| {
+            let polled = call.as_mut().poll(cx);
+            self.contender.end_turn();
+            polled
+        });
+        let guarded = AssertUnwindSafe(in_turn).catch_unwind();
         let outcome = match timeout_at(self.deadline, guarded).await {
             Ok(Ok(Ok(()))) => Outcome::Responded,
             Ok(Ok(Err(error))) => of_error(&error, &self.limits, &self.vitals),
@@ -108,12 +116,14 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::turns::Turns;
 
     async fn check(call: impl Future<Output = wasmtime::Result<()>>) -> Outcome {
         let watch = Watch {
             deadline: Instant::now() + Limits::SAFE.time,
             limits: Limits::SAFE,
             vitals: Arc::default(),
+            contender: Turns::default().contender(0),
         };
         watch.over(call).await;
         watch.vitals.outcome().unwrap().clone()
