@@ -20,8 +20,13 @@ use crate::tasks::Progress;
 const TARGET: &str = "midge::access";
 /// The most of a path that is logged. Callers choose paths, so they must not choose our disk space.
 const PATH_LOGGED_BYTES_MAX: usize = 256;
+/// The same of its method, which a caller may invent.
+const METHOD_LOGGED_BYTES_MAX: usize = 32;
 /// The most of a guest's own words that is logged with its request.
 const REASON_LOGGED_BYTES_MAX: usize = 512;
+
+/// The status of a response whose head has not gone out.
+const NOT_SENT: u16 = 0;
 
 /// A request that is not over yet.
 pub(crate) struct Record {
@@ -65,7 +70,7 @@ impl Record {
             began: Instant::now(),
             facts,
             ending: None,
-            status: 0,
+            status: NOT_SENT,
             bytes_out: 0,
         }
     }
@@ -125,7 +130,7 @@ impl Record {
             request_id = facts.request_id.as_str(),
             outcome = code,
             reason = reason.map(|reason| clip(reason, REASON_LOGGED_BYTES_MAX)),
-            method = facts.method.as_str(),
+            method = clip(facts.method.as_str(), METHOD_LOGGED_BYTES_MAX),
             path = clip(path, PATH_LOGGED_BYTES_MAX),
             status = self.status,
             bytes_out = self.bytes_out,
@@ -146,7 +151,10 @@ impl Drop for Record {
             } else {
                 Outcome::Cancelled
             };
-            self.status = render::status(&outcome).as_u16();
+            // A head that went out stands, whatever became of the body.
+            if self.status == NOT_SENT {
+                self.status = render::status(&outcome).as_u16();
+            }
             self.end(outcome);
         }
         if let Some(facts) = self.facts.take() {

@@ -18,6 +18,12 @@ pub(crate) fn cores() -> NonZeroU32 {
         .unwrap_or(NonZeroU32::MIN)
 }
 
+/// How much memory this machine has.
+pub(crate) fn memory_bytes() -> u64 {
+    let machine = rustix::system::sysinfo();
+    machine.totalram.saturating_mul(u64::from(machine.mem_unit))
+}
+
 /// Allows as many open descriptors as the administrator does.
 ///
 /// Children inherit it. The usual soft limit of 1024 is there for programs that use `select`,

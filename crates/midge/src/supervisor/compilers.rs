@@ -32,6 +32,9 @@ use crate::protocol::Compiled;
 /// Memory of one compiler. A component of 70 MB takes about half of it.
 const MEMORY_BYTES_MAX: u64 = 8 << 30;
 
+/// The part of the machine's memory that all compilers together may take.
+const SHARE_OF_MEMORY: u64 = 2;
+
 /// Processor time of one compiler, over all its threads.
 const CPU_TIME_MAX: Duration = Duration::from_secs(20 * 60);
 
@@ -193,7 +196,7 @@ impl Compiler {
         command.arg("--cache-dir").arg(&self.cache_dir);
         command
             .arg("--memory-bytes")
-            .arg(MEMORY_BYTES_MAX.to_string());
+            .arg(memory_bytes_max().to_string());
         command
             .arg("--cpu-seconds")
             .arg(CPU_TIME_MAX.as_secs().to_string());
@@ -316,9 +319,15 @@ fn limit_behind(ended: &Ended, last_words: &str) -> Option<String> {
         ));
     }
     if last_words.contains(OUT_OF_MEMORY) {
-        return Some(format!("{} of memory", format_bytes(MEMORY_BYTES_MAX)));
+        return Some(format!("{} of memory", format_bytes(memory_bytes_max())));
     }
     None
+}
+
+/// What one compiler may take here, where as many run as there are cores.
+fn memory_bytes_max() -> u64 {
+    let share = machine::memory_bytes() / SHARE_OF_MEMORY / u64::from(machine::cores().get());
+    share.min(MEMORY_BYTES_MAX)
 }
 
 /// The last line of what a dying compiler wrote, to stand behind how it ended.
@@ -355,14 +364,15 @@ mod tests {
         };
         match finish(&job, Ok(spoken), Duration::ZERO) {
             Ok(made) => format!("made {}", made.artifact.display()),
-            Err(error) => format!("{:#}", crate::cmd::fault::hinted(error)),
+            Err(error) => format!("{:#}", crate::cmd::fault::hinted(error))
+                .replace(&format_bytes(memory_bytes_max()), "[SHARE]"),
         }
     }
 
     #[test]
     fn a_compiler_killed_by_a_limit_is_reported_as_such() {
         assert_snapshot!(check(24, "", ""), @"compile resize: it took more than 20m of processor time, which is the most a component may take");
-        assert_snapshot!(check(6, "", "memory allocation of 4096 bytes failed\n"), @"compile resize: it took more than 8GiB of memory, which is the most a component may take");
+        assert_snapshot!(check(6, "", "memory allocation of 4096 bytes failed\n"), @"compile resize: it took more than [SHARE] of memory, which is the most a component may take");
     }
 
     #[test]
