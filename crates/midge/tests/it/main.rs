@@ -1,0 +1,23 @@
+//! The real binary from outside: real files, real sockets, real signals.
+//!
+//! One binary of modules, so that everything is linked once. Tests of load and of
+//! memory are in `load.rs`: nextest gives each of those the machine to itself.
+#![expect(clippy::unwrap_used, reason = "tests panic on what they do not expect")]
+
+mod admission;
+mod bodies;
+mod cache;
+mod cgi;
+mod commands;
+mod contracts;
+mod endings;
+mod errors;
+mod http;
+mod kit;
+mod limits;
+mod load;
+mod logs;
+mod manifests;
+mod processes;
+mod security;
+mod tls;
