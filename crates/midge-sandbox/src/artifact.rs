@@ -26,6 +26,9 @@ const FILE_MODE: u32 = 0o600;
 /// Who besides the owner may write, in the bits of a mode.
 const OTHERS_MAY_WRITE: u32 = 0o022;
 
+/// Only who owns an entry of such a folder may rename or remove it.
+const STICKY: u32 = 0o1000;
+
 /// Ends the name of a file that is complete.
 const EXTENSION: &str = "cwasm";
 
@@ -54,13 +57,13 @@ pub enum Lookup {
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
     /// Somebody else could put native code there.
-    #[error("cache folder `{}` can be written by other users", path.display())]
+    #[error("folder `{}`, where native code is kept, can be written by other users", path.display())]
     NotPrivate {
         /// The folder.
         path: PathBuf,
     },
     /// It belongs to somebody else, who could change it at any time.
-    #[error("cache folder `{}` belongs to user {owner}, this is user {me}", path.display())]
+    #[error("folder `{}`, where native code is kept, belongs to user {owner}, this is user {me}", path.display())]
     NotOurs {
         /// The folder.
         path: PathBuf,
@@ -85,7 +88,7 @@ impl CacheError {
     /// What to type.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NotPrivate { path } => Some(format!("chmod -R go-w {}", path.display())),
+            Self::NotPrivate { path } => Some(format!("chmod go-w {}", path.display())),
             Self::NotOurs { .. } => Some("give a folder of your own with --cache-dir".to_owned()),
             Self::Io { .. } => Some("give another folder with --cache-dir".to_owned()),
         }
@@ -104,6 +107,10 @@ impl ArtifactCache {
             .mode(DIR_MODE)
             .create(root)
             .map_err(|source| io_error("create cache folder", root, source))?;
+        let real = root
+            .canonicalize()
+            .map_err(|source| io_error("look at cache folder", root, source))?;
+        check_parents(&real)?;
         let metadata =
             fs::metadata(root).map_err(|source| io_error("look at cache folder", root, source))?;
         let me = rustix::process::geteuid().as_raw();
@@ -197,6 +204,27 @@ impl ArtifactCache {
         let (hash, extension) = rest.split_once('.')?;
         (fingerprint == self.fingerprint && extension == EXTENSION).then(|| hash.to_owned())
     }
+}
+
+/// Nobody but the superuser and us may move the cache away and put another in its place.
+fn check_parents(root: &Path) -> Result<(), CacheError> {
+    let me = rustix::process::geteuid().as_raw();
+    for parent in root.ancestors().skip(1) {
+        let metadata = fs::metadata(parent)
+            .map_err(|source| io_error("look at the folder above the cache", parent, source))?;
+        let owner = metadata.uid();
+        if owner != 0 && owner != me {
+            let path = parent.into();
+            return Err(CacheError::NotOurs { path, owner, me });
+        }
+        // In a sticky folder such as /tmp everybody can write and only owners can rename.
+        if metadata.mode() & OTHERS_MAY_WRITE != 0 && metadata.mode() & STICKY == 0 {
+            return Err(CacheError::NotPrivate {
+                path: parent.into(),
+            });
+        }
+    }
+    Ok(())
 }
 
 fn verify(path: &Path, named_hash: &str) -> Result<(), String> {

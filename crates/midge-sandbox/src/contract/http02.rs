@@ -31,7 +31,7 @@ pub(crate) async fn call(
         .http()
         .new_response_outparam_from_callback(|response| match response {
             Ok(response) => head.send(response.map(GuestBody::Wasi)),
-            Err(error) => head.fail(format!("{error:?}")),
+            Err(error) => head.fail(&error),
         })?;
     proxy
         .wasi_http_incoming_handler()

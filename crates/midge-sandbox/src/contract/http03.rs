@@ -41,7 +41,7 @@ pub(crate) async fn call(
                 }
                 Err(error) => {
                     drop(token);
-                    head.fail(format!("{error:?}"));
+                    head.fail(&error);
                 }
             }
             // The body is written by tasks of the guest that outlive `handle`.

@@ -8,6 +8,7 @@ pub(crate) mod command;
 pub(crate) mod http02;
 pub(crate) mod http03;
 
+use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -68,8 +69,8 @@ fn is_release(prefix: &str, export: &str) -> bool {
         .is_some_and(|patch| patch.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-impl std::fmt::Display for Contract {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Contract {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Http02 => "HTTP handler, WASI 0.2",
             Self::Http03 => "HTTP handler, WASI 0.3",
@@ -165,7 +166,57 @@ impl HeadSender {
     }
 
     /// The guest answered with an error code in place of a response.
-    fn fail(self, error_code: String) {
-        drop(self.sender.send(Err(error_code)));
+    fn fail(self, error_code: &impl fmt::Debug) {
+        drop(self.sender.send(Err(clipped(error_code))));
+    }
+}
+
+/// What is kept of an error code: some carry text that a guest chose.
+const ERROR_CODE_BYTES_MAX: usize = 512;
+
+/// The beginning of a value's debug form; the rest is never made.
+fn clipped(value: &impl fmt::Debug) -> String {
+    struct Clipped(String);
+
+    impl fmt::Write for Clipped {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            let room_bytes = ERROR_CODE_BYTES_MAX.saturating_sub(self.0.len());
+            let kept = &text[..text.floor_char_boundary(room_bytes)];
+            self.0.push_str(kept);
+            // An error ends the formatting.
+            if kept.len() < text.len() {
+                Err(fmt::Error)
+            } else {
+                Ok(())
+            }
+        }
+    }
+
+    let mut clipped = Clipped(String::new());
+    if fmt::write(&mut clipped, format_args!("{value:?}")).is_err() {
+        clipped.0.push('…');
+    }
+    clipped.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_code_is_told_in_bounded_text() {
+        assert_eq!(clipped(&Some("é")), r#"Some("é")"#);
+        let long = clipped(&"x\n".repeat(1 << 20));
+        assert_eq!(long.chars().count(), ERROR_CODE_BYTES_MAX + 1);
+    }
+
+    #[test]
+    fn a_release_candidate_is_another_interface() {
+        assert_eq!(
+            Contract::of_exports(&["wasi:http/handler@0.3.0-rc-2026-03-15"]),
+            None
+        );
+        let both = ["wasi:cli/run@0.2.6", "wasi:http/incoming-handler@0.2.12"];
+        assert_eq!(Contract::of_exports(&both), Some(Contract::Http02));
     }
 }

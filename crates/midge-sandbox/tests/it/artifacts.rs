@@ -90,3 +90,16 @@ fn a_folder_that_others_can_write_is_refused() {
     assert!(matches!(refused, CacheError::NotPrivate { .. }));
     assert!(refused.hint().unwrap().starts_with("chmod"));
 }
+
+#[test]
+fn a_folder_below_one_that_others_can_write_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let engine = Engine::new(&CONFIG).unwrap();
+    let below = dir.path().join("cache");
+    let refused = ArtifactCache::open(&below, &engine).unwrap_err();
+    assert!(matches!(refused, CacheError::NotPrivate { .. }));
+    // With the sticky bit only owners can rename what is in it.
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+    assert!(ArtifactCache::open(&below, &engine).is_ok());
+}

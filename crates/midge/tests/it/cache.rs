@@ -123,9 +123,9 @@ fn a_folder_that_others_may_write_is_refused() {
     exit: 1
     --- stdout
     --- stderr
-    error: cache folder `cache` can be written by other users
+    error: folder `cache`, where native code is kept, can be written by other users
 
-    hint: chmod -R go-w cache
+    hint: chmod go-w cache
     ");
 }
 
