@@ -9,3 +9,4 @@ mod endings;
 mod inspection;
 mod kit;
 mod limits;
+mod powers;
