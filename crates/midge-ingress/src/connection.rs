@@ -33,7 +33,7 @@ use crate::config::IngressConfig;
 use crate::door::Door;
 use crate::listener::{Handled, Phase, draining};
 use crate::preface::{Protocol, sniff};
-use crate::pulse::{Expiry, Pulse};
+use crate::pulse::{Allowed, Expiry, Pulse};
 use crate::request::Line;
 use crate::respond;
 use crate::socket::{Socket, Wire};
@@ -47,6 +47,8 @@ const DRAIN_LINGER: Duration = Duration::from_millis(100);
 const CLOSE_LINGER: Duration = Duration::from_secs(1);
 /// How much of it.
 const CLOSE_LINGER_BYTES_MAX: usize = 1024 * 1024;
+/// How long a peer may take to agree to the end of a connection that has no request.
+const CLOSE_WAIT: Duration = Duration::from_secs(1);
 
 /// A connection as the listener hands it over.
 pub(crate) struct Arrival {
@@ -181,7 +183,7 @@ impl End {
 async fn run<C>(
     connection: &mut C,
     shutdown: fn(Pin<&mut C>),
-    deadline: fn(&Pulse, &IngressConfig) -> Option<(Instant, Expiry)>,
+    deadline: fn(&Pulse, &Allowed) -> Option<(Instant, Expiry)>,
     line: &Line,
     mut farewell: Pin<&mut impl Future<Output = ()>>,
 ) -> End
@@ -193,13 +195,17 @@ where
     let mut timer = pin!(sleep(recheck));
     let mut closing: Option<(Instant, bool)> = None;
     loop {
-        let due = || match (deadline(pulse, config), closing, pulse.idle_since()) {
-            (Some((_, Expiry::Head | Expiry::Idle)), Some((since, _)), Some(idle)) => {
-                // What was written last still has to leave, and the peer to agree to the end.
-                Some((since.max(idle) + config.header_timeout, Expiry::Idle))
+        let due = || {
+            let allowed = Allowed::now(config, line.door.tally.full.get());
+            match (deadline(pulse, &allowed), closing, pulse.idle_since()) {
+                (Some((_, Expiry::Head | Expiry::Idle)), Some((since, _)), Some(idle)) => {
+                    // What was written last still has to leave, and the peer to agree to the end.
+                    Some((since.max(idle) + CLOSE_WAIT, Expiry::Idle))
+                }
+                (due, _, _) => due,
             }
-            (due, _, _) => due,
         };
+        let crowded = line.door.tally.crowded.notified();
         let expired = poll_fn(|cx| poll_expiry(timer.as_mut(), cx, &due, recheck));
         tokio::select! {
             biased;
@@ -208,6 +214,10 @@ where
                 _ => End::Over(result),
             },
             () = farewell.as_mut(), if closing.is_none() => {}
+            () = crowded => {
+                timer.as_mut().reset(Instant::now());
+                continue;
+            }
             expiry = expired => if expiry != Expiry::Idle || closing.is_some() {
                 tracing::debug!(peer = %line.peer, ?expiry, "connection timed out");
                 return End::Expired;

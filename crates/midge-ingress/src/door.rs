@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::TokioTimer;
+use tokio::sync::Notify;
 
 use crate::config::IngressConfig;
 use crate::tasks::Spawner;
@@ -48,6 +49,10 @@ pub(crate) struct Door {
 pub(crate) struct Tally {
     /// No new connections; responses tell clients to go elsewhere.
     pub(crate) draining: Cell<bool>,
+    /// No place is free; connections that are idle make room.
+    pub(crate) full: Cell<bool>,
+    /// Wakes all connections when that comes about.
+    pub(crate) crowded: Notify,
     /// The grace period is over; whatever still runs is dropped.
     pub(crate) cutting: Cell<bool>,
     pub(crate) finished: Cell<u32>,

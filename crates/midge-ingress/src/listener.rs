@@ -162,6 +162,10 @@ async fn accept_until_draining(
         if !room && !full {
             tracing::warn!(connections = held, "connection bound reached");
         }
+        door.tally.full.set(!room);
+        if !room && !full {
+            door.tally.crowded.notify_waiters();
+        }
         full = !room;
         tokio::select! {
             biased;

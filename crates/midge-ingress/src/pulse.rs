@@ -7,10 +7,14 @@
 //! **Invariant:** at every moment a connection without a request in flight has a deadline.
 
 use std::cell::Cell;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::config::IngressConfig;
+
+/// How long a connection may be idle while others wait for its place.
+const IDLE_WHEN_FULL: Duration = Duration::from_secs(1);
 
 /// The times that decide whether a connection may live on.
 #[derive(Debug)]
@@ -29,6 +33,30 @@ pub(crate) struct Pulse {
     ended: Cell<bool>,
     /// A body without a length broke off: only a reset tells the client.
     broken: Cell<bool>,
+}
+
+/// How long a connection may take for what, at this moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Allowed {
+    head: Duration,
+    idle: Duration,
+    stall: Duration,
+}
+
+impl Allowed {
+    /// What the configuration says; and idle connections have next to no time where they stand in
+    /// the way of others.
+    pub(crate) fn now(config: &IngressConfig, door_is_full: bool) -> Self {
+        Self {
+            head: config.header_timeout,
+            idle: if door_is_full {
+                IDLE_WHEN_FULL.min(config.idle_timeout)
+            } else {
+                config.idle_timeout
+            },
+            stall: config.stall_timeout,
+        }
+    }
 }
 
 /// Why a connection's time is over.
@@ -113,9 +141,9 @@ impl Pulse {
     }
 
     /// The moment at which an HTTP/1 connection has to end if nothing more happens.
-    pub(crate) fn deadline_h1(&self, config: &IngressConfig) -> Option<(Instant, Expiry)> {
+    pub(crate) fn deadline_h1(&self, allowed: &Allowed) -> Option<(Instant, Expiry)> {
         if let Some(since) = self.stalled_since.get() {
-            return Some((since + config.stall_timeout, Expiry::Stall));
+            return Some((since + allowed.stall, Expiry::Stall));
         }
         if !self.is_idle() {
             return None;
@@ -123,22 +151,22 @@ impl Pulse {
         let idle_since = self.idle_since.get();
         if !self.served.get() {
             // From the accept, not from the first byte: both ways to be slow share one allowance.
-            return Some((idle_since + config.header_timeout, Expiry::Head));
+            return Some((idle_since + allowed.head, Expiry::Head));
         }
         Some(match self.head_since.get() {
-            Some(since) => (since + config.header_timeout, Expiry::Head),
-            None => (idle_since + config.idle_timeout, Expiry::Idle),
+            Some(since) => (since + allowed.head, Expiry::Head),
+            None => (idle_since + allowed.idle, Expiry::Idle),
         })
     }
 
     /// The same for HTTP/2, where bytes between requests may be pings and window updates: only
     /// the absence of requests counts.
-    pub(crate) fn deadline_h2(&self, config: &IngressConfig) -> Option<(Instant, Expiry)> {
+    pub(crate) fn deadline_h2(&self, allowed: &Allowed) -> Option<(Instant, Expiry)> {
         if let Some(since) = self.stalled_since.get() {
-            return Some((since + config.stall_timeout, Expiry::Stall));
+            return Some((since + allowed.stall, Expiry::Stall));
         }
         self.is_idle()
-            .then(|| (self.idle_since.get() + config.idle_timeout, Expiry::Idle))
+            .then(|| (self.idle_since.get() + allowed.idle, Expiry::Idle))
     }
 }
 
@@ -146,8 +174,8 @@ impl Pulse {
 mod tests {
     use super::*;
 
-    fn config() -> IngressConfig {
-        IngressConfig::roomy()
+    fn config() -> Allowed {
+        Allowed::now(&IngressConfig::roomy(), false)
     }
 
     fn expiry(pulse: &Pulse) -> Option<Expiry> {
@@ -187,6 +215,18 @@ mod tests {
         pulse.request_began();
         pulse.request_ended();
         assert_eq!(expiry(&pulse), Some(Expiry::Idle));
+    }
+
+    #[test]
+    fn who_is_idle_makes_room_when_the_door_is_full() {
+        let pulse = Pulse::new();
+        pulse.request_began();
+        pulse.request_ended();
+        let due = |full| {
+            let allowed = Allowed::now(&IngressConfig::roomy(), full);
+            pulse.deadline_h1(&allowed).unwrap().0
+        };
+        assert_eq!(due(false) - due(true), Duration::from_secs(59));
     }
 
     #[test]

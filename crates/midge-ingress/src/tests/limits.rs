@@ -181,3 +181,24 @@ async fn a_full_door_leaves_connections_waiting_until_one_ends() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn who_is_idle_makes_room_at_a_full_door() {
+    local(async {
+        let door = Door::open(IngressConfig {
+            connections_max: 2,
+            ..IngressConfig::roomy()
+        })
+        .await;
+        let mut idle = [door.connect().await, door.connect().await];
+        for connection in &mut idle {
+            connection.write_all(&get("/sized")).await.unwrap();
+            read_until(connection, "hello").await;
+        }
+        // The idle timeout of a roomy door is a minute; the test would end long before.
+        let mut late = door.connect().await;
+        late.write_all(&get("/sized")).await.unwrap();
+        read_until(&mut late, "hello").await;
+    })
+    .await;
+}
