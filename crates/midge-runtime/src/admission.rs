@@ -25,9 +25,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(1);
 /// elsewhere: long enough to smooth a burst, short enough for a balancer's retry.
 const WORKER_WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// The part of a worker's slots that one function may hold: a burst on it, or instances that
-/// need many memories and tables, always leave as much to the others.
-const SHARE_OF_SLOTS: u32 = 2;
+/// The part of a worker's slots and descriptors that one function may hold: a burst on it, or
+/// instances that need many of them, always leave as much to the others.
+const SHARE_OF_WORKER: u32 = 2;
 
 /// One function's gate.
 pub(crate) struct Gate {
@@ -62,18 +62,22 @@ pub(crate) struct Slot {
 }
 
 impl Gate {
-    /// A gate for a function whose instances take `slots` of the worker's `instances` each.
+    /// A gate for a function whose instances need so much of the worker's `instances`.
     pub(crate) fn new(
         place: Place,
         limits: &Limits,
-        slots: u32,
+        needs: Needs,
         instances: &Rc<Instances>,
     ) -> Rc<Self> {
-        let slots = slots.clamp(1, instances.max);
+        let slots = needs.slots.clamp(1, instances.bounds.instances_max);
+        let by_slots = instances.bounds.instances_max / SHARE_OF_WORKER / slots;
+        let by_descriptors = (instances.bounds.descriptors_max / SHARE_OF_WORKER)
+            .checked_div(needs.descriptors)
+            .unwrap_or(u32::MAX);
         Rc::new(Self {
             place,
             limit: limits.concurrency,
-            here_max: (instances.max / SHARE_OF_SLOTS / slots).max(1),
+            here_max: by_slots.min(by_descriptors).max(1),
             here: Cell::new(0),
             slots,
             instances: Rc::clone(instances),
@@ -176,24 +180,42 @@ impl Drop for Waiting<'_> {
     }
 }
 
+/// What one instance of a function needs of its worker.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Needs {
+    /// Slots of the pool.
+    pub(crate) slots: u32,
+    /// Descriptors that it may have open.
+    pub(crate) descriptors: u32,
+}
+
+/// What a worker has for its guests.
+#[derive(Debug, Clone, Copy)]
+pub struct WorkerBounds {
+    /// Slots of the pool of instances.
+    pub instances_max: u32,
+    /// Descriptors, beside those for connections.
+    pub descriptors_max: u32,
+}
+
 /// The slots of one worker's pool.
 pub(crate) struct Instances {
-    max: u32,
+    bounds: WorkerBounds,
     free: Arc<Semaphore>,
 }
 
 impl Instances {
-    pub(crate) fn new(max: u32) -> Rc<Self> {
-        let permits = usize::try_from(max).unwrap_or(Semaphore::MAX_PERMITS);
+    pub(crate) fn new(bounds: WorkerBounds) -> Rc<Self> {
+        let permits = usize::try_from(bounds.instances_max).unwrap_or(Semaphore::MAX_PERMITS);
         Rc::new(Self {
-            max,
+            bounds,
             free: Arc::new(Semaphore::new(permits)),
         })
     }
 
     /// Resolves when nothing runs any more.
     pub(crate) async fn all_free(&self) {
-        drop(self.free.acquire_many(self.max).await);
+        drop(self.free.acquire_many(self.bounds.instances_max).await);
     }
 
     async fn take(&self, slots: u32) -> Result<OwnedSemaphorePermit, Refusal> {
@@ -220,7 +242,7 @@ mod tests {
     use super::*;
 
     fn gate(concurrency: u32, queue: u32) -> Rc<Gate> {
-        gate_to(&Instances::new(100), concurrency, queue, 1)
+        gate_to(&pool(100), concurrency, queue, 1)
     }
 
     fn gate_to(instances: &Rc<Instances>, concurrency: u32, queue: u32, slots: u32) -> Rc<Gate> {
@@ -236,7 +258,18 @@ mod tests {
             worker: 0,
             function: 0,
         };
-        Gate::new(place, &limits, slots, instances)
+        let needs = Needs {
+            slots,
+            descriptors: 0,
+        };
+        Gate::new(place, &limits, needs, instances)
+    }
+
+    fn pool(instances_max: u32) -> Rc<Instances> {
+        Instances::new(WorkerBounds {
+            instances_max,
+            descriptors_max: 1_000,
+        })
     }
 
     #[tokio::test(start_paused = true)]
@@ -283,7 +316,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_end_of_the_pool_is_the_nodes_and_not_the_functions() {
-        let instances = Instances::new(2);
+        let instances = pool(2);
         let (one, two) = (gate_to(&instances, 9, 9, 1), gate_to(&instances, 9, 9, 2));
         let _first = one.enter().await.unwrap();
         assert!(matches!(two.enter().await, Err(Refusal::NodeFull)));
@@ -292,7 +325,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_function_leaves_half_of_the_pool_to_the_others() {
-        let instances = Instances::new(100);
+        let instances = pool(100);
         let greedy = gate_to(&instances, 200, 200, 8);
         let mut held = Vec::new();
         while let Some(Ok(slot)) = greedy.enter().now_or_never() {
@@ -304,8 +337,27 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn one_function_leaves_half_of_the_descriptors_to_the_others() {
+        let place = Place {
+            counters: Counters::private(1).unwrap(),
+            worker: 0,
+            function: 0,
+        };
+        let needs = Needs {
+            slots: 1,
+            descriptors: 100,
+        };
+        let gate = Gate::new(place, &Limits::SAFE, needs, &pool(100));
+        let mut held = Vec::new();
+        while let Some(Ok(slot)) = gate.enter().now_or_never() {
+            held.push(slot);
+        }
+        assert_eq!(held.len(), 5, "5 instances of 100 are half of 1,000");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn all_is_free_when_the_last_slot_came_back() {
-        let instances = Instances::new(10);
+        let instances = pool(10);
         let gate = gate_to(&instances, 5, 5, 1);
         let slot = gate.enter().await.unwrap();
         assert!(instances.all_free().now_or_never().is_none());

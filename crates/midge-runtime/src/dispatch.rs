@@ -15,7 +15,7 @@ use midge_model::{FunctionName, Outcome, Refusal, Resolved, Route, RouteConflict
 use midge_sandbox::{Caller, Invocation, LoadedFunction, RequestBody, ResponseBody};
 use tokio::time::Instant;
 
-use crate::admission::{Gate, Instances, Place};
+use crate::admission::{Gate, Instances, Needs, Place, WorkerBounds};
 use crate::counters::Counters;
 
 /// Routes requests to the functions of one worker.
@@ -52,12 +52,12 @@ pub struct Receipt {
 }
 
 impl Dispatcher {
-    /// A dispatcher that has no routes yet and runs at most `instances_max` at once.
-    pub fn new(instances_max: u32) -> Self {
+    /// A dispatcher that has no routes yet, for a worker that has so much for its guests.
+    pub fn new(bounds: WorkerBounds) -> Self {
         let nothing = RouteTable::new(Vec::new()).expect("no routes cannot collide");
         Self {
             table: RefCell::new(Rc::new(nothing)),
-            instances: Instances::new(instances_max),
+            instances: Instances::new(bounds),
         }
     }
 
@@ -75,7 +75,11 @@ impl Dispatcher {
             function: column,
         };
         let limits = &function.revision().limits;
-        let gate = Gate::new(place, limits, function.pool_slots(), &self.instances);
+        let needs = Needs {
+            slots: function.pool_slots(),
+            descriptors: function.descriptors_max(),
+        };
+        let gate = Gate::new(place, limits, needs, &self.instances);
         Rc::new(Deployed { function, gate })
     }
 

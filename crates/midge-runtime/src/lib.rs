@@ -12,6 +12,7 @@ mod admission;
 mod counters;
 mod dispatch;
 
+pub use admission::WorkerBounds;
 pub use counters::{Connections, CounterError, Counters};
 pub use dispatch::{Deployed, Dispatched, Dispatcher, Receipt};
 pub use midge_sandbox::{Aborted, Caller, RequestBody, ResponseBody};

@@ -19,6 +19,7 @@ use midge_model::{Outcome, Refusal};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
+use crate::contract::clipped;
 use crate::limits::Vitals;
 
 /// What a caller sends: streamed from a connection, or in hand.
@@ -262,7 +263,7 @@ impl Body for ResponseBody {
                 Poll::Ready(Some(Ok(frame)))
             }
             Some(Err(error)) => {
-                let reason = format!("the response body ended with {error:?}");
+                let reason = format!("the response body ended with {}", clipped(&error));
                 let outcome = self
                     .vitals
                     .outcome()

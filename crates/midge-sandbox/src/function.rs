@@ -19,6 +19,7 @@ use crate::contract::{CommandProgram, Program};
 use crate::engine::{self, Engine, EngineError, SandboxConfig};
 use crate::guest::{Guest, Guest01};
 use crate::host::dirs::OpenedDirs;
+use crate::limits::HANDLES_MAX;
 use crate::ticker::Ticker;
 use crate::turns::{FunctionId, Turns};
 
@@ -122,6 +123,14 @@ impl LoadedFunction {
     /// What this function is a revision of.
     pub fn revision(&self) -> &Revision {
         &self.revision
+    }
+
+    /// How many descriptors one instance may have open: none, unless it was granted a folder.
+    pub fn descriptors_max(&self) -> u32 {
+        if self.revision.grants.dirs.is_empty() {
+            return 0;
+        }
+        u32::try_from(HANDLES_MAX).expect("a few hundred")
     }
 
     /// How many of the pool's slots one instance takes.

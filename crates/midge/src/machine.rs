@@ -24,6 +24,12 @@ pub(crate) fn memory_bytes() -> u64 {
     machine.totalram.saturating_mul(u64::from(machine.mem_unit))
 }
 
+/// How many descriptors this process may have open.
+pub(crate) fn descriptors_max() -> u32 {
+    let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    u32::try_from(allowed).unwrap_or(u32::MAX)
+}
+
 /// Allows as many open descriptors as the administrator does.
 ///
 /// Children inherit it. The usual soft limit of 1024 is there for programs that use `select`,

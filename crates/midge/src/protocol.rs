@@ -31,6 +31,13 @@ pub(crate) const DOWN_LINE_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// The longest line up. A worker runs foreign code, so it is not trusted with our memory.
 pub(crate) const UP_LINE_BYTES_MAX: usize = 64 * 1024;
 
+/// How often a worker says that it is alive.
+pub(crate) const ALIVE_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a worker may say nothing before it counts as stuck. No request may hold the thread
+/// that long, so only a fault of ours can; a machine under load may well be slow.
+pub(crate) const SILENT_MAX: Duration = Duration::from_secs(20);
+
 /// How many orders or events may wait on one channel.
 pub(crate) const CHANNEL_LINES: usize = 64;
 
@@ -110,6 +117,8 @@ pub(crate) enum Order {
 pub(crate) enum Event {
     /// It accepts connections.
     Ready,
+    /// Its thread still turns; said again and again.
+    Alive,
     /// It cannot serve, and why; it exits.
     Failed {
         /// The chain of causes.

@@ -13,13 +13,14 @@ use std::time::Duration;
 
 use midge_ingress::{Listening, Phase, Tls};
 use midge_model::Route;
-use midge_runtime::{Counters, Deployed, Dispatcher};
+use midge_runtime::{Counters, Deployed, Dispatcher, WorkerBounds};
 use midge_sandbox::Sandbox;
 use tokio::sync::{mpsc, watch};
 
 use crate::cmd::fault::chain;
 use crate::config::TlsPaths;
-use crate::protocol::{Event, Order, Plan, PlannedRevision, Shared};
+use crate::machine;
+use crate::protocol::{ALIVE_EVERY, Event, Order, Plan, PlannedRevision, Shared};
 
 /// Serves until it is ordered to stop, or until nobody is left to give orders.
 pub(crate) async fn serve(
@@ -74,8 +75,15 @@ pub(crate) async fn serve(
         }
         orphaned(&phase, grace).await;
     };
+    let live = async {
+        loop {
+            tokio::time::sleep(ALIVE_EVERY).await;
+            tell(&events, Event::Alive).await;
+        }
+    };
     let drained = tokio::select! {
         drained = door => drained,
+        () = live => unreachable!("a worker lives as long as its door"),
         // Obeying never ends by itself; the door does, once it was told to close.
         () = obey => unreachable!("orders are obeyed for ever"),
     };
@@ -112,7 +120,12 @@ impl Parts {
         };
         let counters = Counters::map(&shared.counters, plan.workers, plan.revisions.len());
         let counters = at("share the counters of the node", counters)?;
-        let dispatcher = Dispatcher::new(plan.sandbox.instances_max);
+        let dispatcher = Dispatcher::new(WorkerBounds {
+            instances_max: plan.sandbox.instances_max,
+            // What is left when every connection is taken; the door never competes with guests.
+            descriptors_max: machine::descriptors_max()
+                .saturating_sub(plan.ingress.connections_max),
+        });
         let routes = load(&plan, &dispatcher, &counters)?;
         at("build the routing table", dispatcher.publish(routes))?;
         let listener = at("take over the listening socket", adopt(shared.listener))?;

@@ -175,7 +175,7 @@ impl HeadSender {
 const ERROR_CODE_BYTES_MAX: usize = 512;
 
 /// The beginning of a value's debug form; the rest is never made.
-fn clipped(value: &impl fmt::Debug) -> String {
+pub(crate) fn clipped(value: &impl fmt::Debug) -> String {
     struct Clipped(String);
 
     impl fmt::Write for Clipped {

@@ -7,6 +7,7 @@
 //! **Invariant:** every started worker sends exactly one [`News::Ended`], its
 //! last; dropping the handle ends the worker.
 
+use std::future::pending;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt as _;
@@ -17,11 +18,12 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
 
 use crate::config;
 use crate::protocol::{
-    CHANNEL_LINES, COUNTERS_FD, Event, LISTENER_FD, Lines, Order, Plan, Shared, UP_LINE_BYTES_MAX,
-    to_line,
+    CHANNEL_LINES, COUNTERS_FD, Event, LISTENER_FD, Lines, Order, Plan, SILENT_MAX, Shared,
+    UP_LINE_BYTES_MAX, to_line,
 };
 
 /// Our own binary as it was when we started: an upgrade on disk must not mix two versions in one
@@ -178,11 +180,29 @@ async fn tend(
     let up = child.stdout.take().expect("stdout is piped");
     let mut events = Lines::new(up, UP_LINE_BYTES_MAX);
     write(&mut down, &plan).await;
+    // Loading thousands of functions takes its time: only who has spoken once can fall silent.
+    let mut heard: Option<Instant> = None;
     loop {
+        let stuck = async {
+            match heard {
+                Some(heard) => sleep_until(heard + SILENT_MAX).await,
+                None => pending().await,
+            }
+        };
         tokio::select! {
+            () = stuck => {
+                tracing::warn!(worker, silent = ?SILENT_MAX, "worker is stuck, ending it");
+                child.start_kill()?;
+                return child.wait().await;
+            }
             Some(order) = orders.recv() => write(&mut down, &to_line(&order)).await,
             event = events.next() => match event {
-                Ok(Some(event)) => report(reports, worker, News::Said(event)).await,
+                Ok(Some(event)) => {
+                    heard = Some(Instant::now());
+                    if event != Event::Alive {
+                        report(reports, worker, News::Said(event)).await;
+                    }
+                }
                 Ok(None) => return child.wait().await,
                 Err(error) => {
                     // A worker that breaks the agreement is no longer to be trusted.
@@ -249,4 +269,28 @@ pub(super) fn signal_name(number: i32) -> String {
         _ => return format!("signal {number}"),
     };
     name.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_that_falls_silent_is_ended() {
+        let child = Command::new("sh")
+            .args(["-c", r#"echo '"ready"'; exec sleep 600"#])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let (_orders, orders_down) = mpsc::channel(1);
+        let (reports, mut said) = mpsc::channel(4);
+        let before = Instant::now();
+        let status = tend(child, Vec::new(), orders_down, 0, &reports).await;
+        assert_eq!(Ended::from(status.unwrap()), Ended::Signal(9));
+        assert_eq!(before.elapsed().as_secs(), SILENT_MAX.as_secs());
+        let news = said.try_recv().unwrap().news;
+        assert!(matches!(news, News::Said(Event::Ready)), "{news:?}");
+    }
 }

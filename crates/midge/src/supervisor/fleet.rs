@@ -104,7 +104,7 @@ impl Fleet {
                 News::Said(Event::Failed { message }) => {
                     return Err(SuperviseError::Failed { message });
                 }
-                News::Said(Event::TlsReloaded { .. } | Event::Drained { .. }) => {}
+                News::Said(Event::Alive | Event::TlsReloaded { .. } | Event::Drained { .. }) => {}
                 News::Ended(ended) => return Err(SuperviseError::EndedEarly { ended }),
             }
         }
@@ -187,6 +187,8 @@ impl Fleet {
     fn note(&mut self, Report { worker, news }: Report) {
         match news {
             News::Said(Event::Ready) => self.place(worker).become_ready(),
+            // Whoever reads its words has seen to it; one in our own process cannot be ended.
+            News::Said(Event::Alive) => {}
             News::Said(Event::Failed { message }) => self.place(worker).failure = Some(message),
             News::Said(Event::TlsReloaded { kept: None }) => {
                 tracing::info!(worker, "certificate reloaded");
