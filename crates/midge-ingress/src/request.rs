@@ -44,7 +44,10 @@ impl Line {
         door: Rc<Door>,
     ) -> Self {
         // A v4 client of a v6 socket is still a v4 client to the function.
-        let forwarded_for = HeaderValue::try_from(peer.ip().to_canonical().to_string())
+        let canonical =
+            |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+        let (peer, local) = (canonical(peer), canonical(local));
+        let forwarded_for = HeaderValue::try_from(peer.ip().to_string())
             .expect("an address has only visible ASCII");
         let forwarded_proto = HeaderValue::from_static(if https { "https" } else { "http" });
         Self {
