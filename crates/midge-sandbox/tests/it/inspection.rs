@@ -72,3 +72,35 @@ fn a_file_cut_anywhere_is_refused_and_never_panics() {
         assert!(inspect(&whole[..cut]).is_err() || cut > 8, "cut at {cut}");
     }
 }
+
+/// Flips bits of real files: each result is an answer or an error, and never a panic.
+#[test]
+fn a_damaged_file_is_told_or_refused_and_never_panics() {
+    const SEED: u64 = 0x6d69_6467_6500_0001;
+    println!("seed {SEED:#x}");
+    let mut random = SEED;
+    let mut below = |bound: usize| {
+        // Knuth's linear congruential generator; its high bits are good enough to pick bytes.
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(random >> 33).unwrap() % bound
+    };
+    let files = [
+        "http02-tiny.wasm",
+        "http02-tables.wasm",
+        "command01-exit.wasm",
+    ];
+    for file in files.map(|name| std::fs::read(midge_testkit::fixture(name)).unwrap()) {
+        for _ in 0..500 {
+            let mut damaged = file.clone();
+            for _ in 0..=below(4) {
+                let at = below(damaged.len());
+                damaged[at] ^= 1 << below(8);
+            }
+            if let Ok(inspection) = inspect(&damaged) {
+                drop(inspection.check_imports());
+            }
+        }
+    }
+}
