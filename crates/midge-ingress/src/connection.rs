@@ -47,6 +47,9 @@ const DRAIN_LINGER: Duration = Duration::from_millis(100);
 const CLOSE_LINGER: Duration = Duration::from_secs(1);
 /// How much of it.
 const CLOSE_LINGER_BYTES_MAX: usize = 1024 * 1024;
+/// How often a connection with a request in flight is looked at for a client that has left. It is
+/// seen within two of these; one that nothing is in the way of, at once.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long a peer may take to agree to the end of a connection that has no request.
 const CLOSE_WAIT: Duration = Duration::from_secs(1);
 
@@ -206,7 +209,7 @@ where
             }
         };
         let crowded = line.door.tally.crowded.notified();
-        let expired = poll_fn(|cx| poll_expiry(timer.as_mut(), cx, &due, recheck));
+        let expired = poll_fn(|cx| poll_expiry(timer.as_mut(), cx, &due, pulse));
         tokio::select! {
             biased;
             result = &mut *connection => return match closing {
@@ -234,22 +237,24 @@ fn poll_expiry(
     mut timer: Pin<&mut Sleep>,
     cx: &mut Context<'_>,
     due: &impl Fn() -> Option<(Instant, Expiry)>,
-    recheck: Duration,
+    pulse: &Pulse,
 ) -> Poll<Expiry> {
     loop {
         let due = due();
-        if let Some((at, _)) = due
-            && at < timer.deadline()
-        {
-            timer.as_mut().reset(at);
+        // Without a deadline a request is in flight: its client is looked after now and then.
+        let wanted = due.map_or_else(|| Instant::now() + LOOK_EVERY, |(at, _)| at);
+        if wanted < timer.deadline() {
+            timer.as_mut().reset(wanted);
         }
         ready!(timer.as_mut().poll(cx));
         let now = Instant::now();
         match due {
             Some((at, expiry)) if at <= now => return Poll::Ready(expiry),
             Some((at, _)) => timer.as_mut().reset(at),
-            // A request is in flight. Any deadline after it is at least this far away.
-            None => timer.as_mut().reset(now + recheck),
+            None => {
+                pulse.ask_for_look();
+                timer.as_mut().reset(now + LOOK_EVERY);
+            }
         }
     }
 }

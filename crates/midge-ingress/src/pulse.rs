@@ -29,6 +29,8 @@ pub(crate) struct Pulse {
     head_since: Cell<Option<Instant>>,
     /// Since when the peer has not taken a byte that we have for it.
     stalled_since: Cell<Option<Instant>>,
+    /// It is time to look whether the peer is still there.
+    look_due: Cell<bool>,
     /// The peer has sent its last byte.
     ended: Cell<bool>,
     /// A body without a length broke off: only a reset tells the client.
@@ -78,6 +80,7 @@ impl Pulse {
             idle_since: Cell::new(Instant::now()),
             head_since: Cell::new(None),
             stalled_since: Cell::new(None),
+            look_due: Cell::new(false),
             ended: Cell::new(false),
             broken: Cell::new(false),
         }
@@ -113,6 +116,15 @@ impl Pulse {
 
     pub(crate) fn write_moved(&self) {
         self.stalled_since.set(None);
+    }
+
+    pub(crate) fn ask_for_look(&self) {
+        self.look_due.set(true);
+    }
+
+    /// Whether a look is due; it is then taken for done.
+    pub(crate) fn takes_look(&self) -> bool {
+        self.look_due.take()
     }
 
     pub(crate) fn peer_ended(&self) {

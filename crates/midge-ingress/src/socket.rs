@@ -4,12 +4,12 @@
 //! the peer takes none, or that it ended. What these times lead to is decided in `connection.rs`.
 
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf, Bytes};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
@@ -42,6 +42,14 @@ impl Socket {
             Wire::Plain(tcp) => tcp,
             Wire::Tls(tls) => tls.get_ref().0,
         }
+    }
+
+    /// Whether the client's end of the connection is known to be closed, behind bytes that nobody
+    /// reads for now: hyper stops reading when a guest leaves a body alone, and so would never know.
+    fn client_has_left(&self) -> bool {
+        let readiness = pin!(self.tcp().ready(Interest::READABLE));
+        let mut cx = Context::from_waker(Waker::noop());
+        matches!(readiness.poll(&mut cx), Poll::Ready(Ok(ready)) if ready.is_read_closed())
     }
 
     fn wrote(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -123,14 +131,19 @@ impl AsyncWrite for Socket {
         }
     }
 
+    /// hyper flushes whenever it is polled, which makes this the place to notice a lost client.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.pulse.takes_look() && self.client_has_left() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
         let result = match &mut self.wire {
             Wire::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
             Wire::Tls(tls) => Pin::new(tls).poll_flush(cx),
         };
         // TLS buffers what it could not write yet and only says so when flushed.
-        if result.is_pending() {
-            self.pulse.write_blocked();
+        match result {
+            Poll::Pending => self.pulse.write_blocked(),
+            Poll::Ready(_) => self.pulse.write_moved(),
         }
         result
     }

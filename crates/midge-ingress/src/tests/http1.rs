@@ -256,6 +256,28 @@ async fn an_early_answer_reaches_a_client_that_is_still_sending() {
     .await;
 }
 
+/// hyper reads no further than the guest does, so it never sees the end behind unread bytes.
+#[tokio::test]
+async fn a_client_that_goes_away_behind_an_unread_body_is_noticed() {
+    local(async {
+        let door = Door::open(IngressConfig::roomy()).await;
+        for (begun, behind) in [
+            (
+                1,
+                "POST /wait HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nunread",
+            ),
+            (2, "GET /wait HTTP/1.1\r\nhost: a\r\n\r\nG"),
+        ] {
+            let mut client = door.connect().await;
+            client.write_all(behind.as_bytes()).await.unwrap();
+            door.guests.begun(begun).await;
+            drop(client);
+            door.guests.dropped(begun).await;
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_client_that_goes_away_cancels_its_invocation() {
     local(async {

@@ -1,9 +1,9 @@
 //! What comes out on stderr: ours, the guests', and how much of it.
 
 use midge_testkit::http::get;
-use midge_testkit::wait_until;
+use midge_testkit::{MidgeBuilder, wait_until};
 
-use crate::kit::{Site, serve, server};
+use crate::kit::{BINARY, Site, serve, server};
 
 #[tokio::test]
 async fn each_line_of_a_guest_names_its_function() {
@@ -153,4 +153,28 @@ async fn each_route_is_said_when_it_is_ready() {
     /two/*          -> two
     listening on http://ADDR
     ");
+}
+
+/// Asks for a socket's end that is none, a hundred times; the engine warns each time.
+const SHUTS_DOWN_NO_SOCKET: &str = r#"
+    (module
+        (import "wasi_snapshot_preview1" "sock_shutdown" (func $shut (param i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (func (export "_start") (local $done i32)
+            (loop $again
+                (drop (call $shut (i32.const 1) (i32.const 3)))
+                (local.set $done (i32.add (local.get $done) (i32.const 1)))
+                (br_if $again (i32.lt_u (local.get $done) (i32.const 100))))))
+"#;
+
+#[tokio::test]
+async fn the_engines_own_warnings_about_a_guest_are_not_logged() {
+    let folder = tempfile::tempdir().unwrap();
+    let guest = folder.path().join("shuts.wat");
+    std::fs::write(&guest, SHUTS_DOWN_NO_SOCKET).unwrap();
+    let midge = MidgeBuilder::run(BINARY, &guest).start();
+    get(midge.addr(), "/").await.unwrap();
+    midge.wait_until_said("outcome=");
+    let said = midge.said();
+    assert!(!said.contains("wasmtime"), "{said}");
 }
