@@ -1,160 +1,91 @@
 //! What a function may touch, and on which terms.
 //!
-//! Reads directory grants and environment variables and refuses combinations that
-//! would undo themselves. Purely lexical: whether a directory exists, and what its
-//! symbolic links lead to, is for whoever opens it.
+//! Gathers the grants of every kind and refuses combinations that would undo each other.
+//! Each kind is read and matched by its own file; what the operator allows at all is
+//! `policy.rs`; keeping to it is the sandbox's work.
 //!
 //! **Invariant:** no grants is the default, and no text makes more than it says.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::path::{Component, Path, PathBuf};
-use std::str::FromStr;
+#[cfg(test)]
+pub(crate) mod arbitrary;
+mod clock;
+mod dir;
+mod env;
+mod host;
+mod http;
+mod name;
+mod net;
+mod path;
+mod secret;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-/// The longest name of an environment variable, in bytes.
-pub const ENV_NAME_BYTES_MAX: usize = 256;
-/// The longest value of an environment variable, in bytes: each instance gets a copy.
-pub const ENV_VALUE_BYTES_MAX: usize = 32 << 10;
+pub use self::clock::{Clock, ClockError};
+pub(crate) use self::dir::lexical;
+pub use self::dir::{DirGrant, DirGrantError, DirMode};
+pub(crate) use self::env::is_env_name;
+pub use self::env::{ENV_NAME_BYTES_MAX, ENV_VALUE_BYTES_MAX, EnvVar, EnvVarError};
+pub(crate) use self::host::{HostPattern, HostPatternError};
+pub use self::http::{HTTP_GRANT_BYTES_MAX, HttpGrant, HttpGrantError, Outbound};
+pub use self::name::{NameGrant, NameGrantError};
+pub(crate) use self::net::Named;
+pub use self::net::{NET_GRANT_BYTES_MAX, NetGrant, NetGrantError};
+pub use self::secret::{
+    SECRET_BYTES_MAX, SECRET_NAME_BYTES_MAX, SecretExposure, SecretGrant, SecretGrantError,
+    SecretText, SecretTextError, placeholder,
+};
+use crate::address::HostName;
+use crate::limits::{LimitError, SizeRange};
+use crate::quantity::bytes_text_option;
+
+/// The most grants of one kind: each outbound request is compared with all of its kind.
+pub const GRANTS_MAX: usize = 256;
+/// The most a private temporary directory may hold; it is the node's disk.
+pub const TMP_BYTES_MAX: u64 = 4 << 30;
+/// Where the guest sees its private temporary directory.
+pub const TMP_GUEST_PATH: &str = "/tmp";
 
 /// Everything one function may touch; empty is the default.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct Grants {
     /// Environment variables, by name.
     pub env: BTreeMap<String, String>,
     /// Host directories.
     pub dirs: Vec<DirGrant>,
+    /// HTTP requests.
+    pub http: Vec<HttpGrant>,
+    /// Connections over TCP.
+    pub tcp: Vec<NetGrant>,
+    /// Datagrams over UDP.
+    pub udp: Vec<NetGrant>,
+    /// Names that may be looked up, besides those that other grants imply.
+    pub dns: Vec<NameGrant>,
+    /// Addresses to listen on.
+    pub listen: Vec<NetGrant>,
+    /// Secrets.
+    pub secrets: Vec<SecretGrant>,
+    /// How finely time may be measured.
+    pub clock: Clock,
+    /// The size of a private directory at [`TMP_GUEST_PATH`] that ends with the instance.
+    #[serde(with = "bytes_text_option")]
+    pub tmp_bytes: Option<u64>,
 }
 
-/// One host directory, shown to the guest under a path of its own.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DirGrant {
-    /// Where it is on the host, as written.
-    pub host: PathBuf,
-    /// Where the guest sees it: absolute, without `.`, `..` or a trailing slash.
-    pub guest: String,
-    /// What the guest may do there.
-    pub mode: DirMode,
-}
-
-/// What a guest may do in a directory.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum DirMode {
-    /// Look only.
-    #[default]
-    #[serde(rename = "ro")]
-    ReadOnly,
-    /// Change things too.
-    #[serde(rename = "rw")]
-    ReadWrite,
-}
-
-/// One environment variable as typed: `NAME=value`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EnvVar {
-    /// `[A-Za-z_][A-Za-z0-9_]*`.
-    pub name: String,
-    /// Anything without a zero byte.
-    pub value: String,
-}
-
-/// Why a text is not a directory grant.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum DirGrantError {
-    /// One path only.
-    #[error(
-        "directory `{}` does not say where the guest sees it, write for example `./data:/data`", .text.escape_debug()
-    )]
-    NoGuest {
-        /// The whole text.
-        text: String,
-    },
-    /// Nothing before the colon.
-    #[error(
-        "directory `:{guest}` does not say which host directory, write for example `./data:{guest}`"
-    )]
-    NoHost {
-        /// The guest's path.
-        guest: String,
-    },
-    /// The guest's path is relative or not canonical.
-    #[error(
-        "guest path `{}` must start with `/` and be without `.`, `..` and `//`, write for example `/data`", .guest.escape_debug()
-    )]
-    BadGuest {
-        /// The guest's path.
-        guest: String,
-    },
-    /// Neither `ro` nor `rw`.
-    #[error("mode `{}` is unknown, write `ro` (read only) or `rw` (read and write)", .mode.escape_debug())]
-    BadMode {
-        /// What was written.
-        mode: String,
-    },
-    /// A path that no operating system or no guest could take.
-    #[error("path `{}` contains a zero byte", .path.escape_debug())]
-    ZeroByte {
-        /// The path.
-        path: String,
-    },
-}
-
-/// Why a text is not an environment variable.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum EnvVarError {
-    /// A name and nothing else.
-    #[error("environment variable `{0}` has no `=`, write for example `{0}=value`", .text.escape_debug())]
-    NoEquals {
-        /// The whole text.
-        text: String,
-    },
-    /// Not a name that programs can read.
-    #[error(
-        "environment variable name `{}` is not a letter or `_` followed by letters, digits and `_`", .name.escape_debug()
-    )]
-    BadName {
-        /// The name.
-        name: String,
-    },
-    /// The name is too long.
-    #[error(
-        "environment variable name has {length_bytes} bytes, the longest has {ENV_NAME_BYTES_MAX}"
-    )]
-    NameTooLong {
-        /// How long it is.
-        length_bytes: usize,
-    },
-    /// The value is too long.
-    #[error(
-        "value of environment variable `{name}` has {length_bytes} bytes, the longest has {ENV_VALUE_BYTES_MAX}"
-    )]
-    ValueTooLong {
-        /// The name.
-        name: String,
-        /// How long the value is.
-        length_bytes: usize,
-    },
-    /// A zero byte would end the value early for half of the guests.
-    #[error("value of environment variable `{name}` contains a zero byte")]
-    ZeroByte {
-        /// The name.
-        name: String,
-    },
-}
-
-/// Why two directory grants cannot stand together.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// Why grants cannot stand together.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum GrantConflict {
     /// Two host directories in one place.
     #[error("directories `{first}` and `{second}` have the same guest path, give one another path")]
     SameGuestPath {
         /// The earlier grant.
-        first: DirGrant,
+        first: Box<DirGrant>,
         /// The later grant.
-        second: DirGrant,
+        second: Box<DirGrant>,
     },
     /// One tree, two modes: a rename or a hard link in the writable one would change the other.
     #[error(
@@ -162,211 +93,144 @@ pub enum GrantConflict {
     )]
     MixedModes {
         /// The earlier grant.
-        first: DirGrant,
+        first: Box<DirGrant>,
         /// The later grant.
-        second: DirGrant,
+        second: Box<DirGrant>,
+    },
+    /// A host directory where the private one is.
+    #[error(
+        "directory `{dir}` is where the private one of `tmp` is, give it another guest path or leave `tmp` out"
+    )]
+    TmpTaken {
+        /// The grant.
+        dir: Box<DirGrant>,
+    },
+    /// One secret in two ways.
+    #[error("secret `{name}` is granted twice, keep one of them")]
+    SameSecret {
+        /// The secret.
+        name: String,
+    },
+    /// The function would find one of the two.
+    #[error("secret `{name}` has the name of an environment variable, give one another name")]
+    SecretAndVariable {
+        /// The secret.
+        name: String,
+    },
+    /// More than anybody compares a request with.
+    #[error(
+        "{count} grants of kind `{kind}` are more than {GRANTS_MAX}, write fewer and wider ones"
+    )]
+    TooMany {
+        /// The key they stand under.
+        kind: &'static str,
+        /// How many there are.
+        count: usize,
     },
 }
 
 impl Grants {
-    /// Refuses directory grants that would undo each other.
+    /// Refuses grants that would undo each other.
     ///
     /// Lexical: relative paths are taken from one common folder, so make them
     /// absolute first where some are and some are not.
     ///
     /// # Errors
     ///
-    /// The first pair that cannot stand together.
+    /// The first that cannot stand together.
     pub fn check(&self) -> Result<(), GrantConflict> {
-        for (index, second) in self.dirs.iter().enumerate() {
-            for first in &self.dirs[..index] {
-                if first.guest == second.guest {
-                    let (first, second) = (first.clone(), second.clone());
-                    return Err(GrantConflict::SameGuestPath { first, second });
-                }
-                if first.mode != second.mode && share_files(&first.host, &second.host) {
-                    let (first, second) = (first.clone(), second.clone());
-                    return Err(GrantConflict::MixedModes { first, second });
-                }
+        self.check_counts()?;
+        self.check_dirs()?;
+        self.check_secrets()
+    }
+
+    /// Whether the function may look this host up: by a grant of names, or because a grant of
+    /// requests or connections says the name. An address is its own answer.
+    pub fn may_resolve(&self, host: &HostName) -> bool {
+        host.ip().is_some()
+            || self.dns.iter().any(|grant| grant.matches(host))
+            || self.http.iter().any(|grant| grant.implies_look_up(host))
+            || [&self.tcp, &self.udp]
+                .into_iter()
+                .flatten()
+                .any(|grant| grant.implies_look_up(host))
+    }
+
+    /// Reads the size of a private temporary directory, such as `64MiB`.
+    ///
+    /// # Errors
+    ///
+    /// Not a size, or not within 1 byte to [`TMP_BYTES_MAX`].
+    pub fn parse_tmp(text: &str) -> Result<u64, LimitError> {
+        const TMP: SizeRange = SizeRange {
+            name: "tmp",
+            min: 1,
+            max: TMP_BYTES_MAX,
+        };
+        TMP.parse(text)
+    }
+
+    fn check_counts(&self) -> Result<(), GrantConflict> {
+        let counts = [
+            ("dirs", self.dirs.len()),
+            ("http", self.http.len()),
+            ("tcp", self.tcp.len()),
+            ("udp", self.udp.len()),
+            ("dns", self.dns.len()),
+            ("listen", self.listen.len()),
+            ("secrets", self.secrets.len()),
+        ];
+        match counts.into_iter().find(|(_, count)| *count > GRANTS_MAX) {
+            Some((kind, count)) => Err(GrantConflict::TooMany { kind, count }),
+            None => Ok(()),
+        }
+    }
+
+    /// Compares the last directory with those before it.
+    pub(crate) fn check_last_dir(&self) -> Result<(), GrantConflict> {
+        match self.dirs.split_last() {
+            Some((last, before)) => self.check_dir(last, before),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn check_dirs(&self) -> Result<(), GrantConflict> {
+        (0..self.dirs.len()).try_for_each(|index| {
+            let (before, rest) = self.dirs.split_at(index);
+            self.check_dir(&rest[0], before)
+        })
+    }
+
+    fn check_dir(&self, second: &DirGrant, before: &[DirGrant]) -> Result<(), GrantConflict> {
+        if self.tmp_bytes.is_some() && second.guest == TMP_GUEST_PATH {
+            let dir = Box::new(second.clone());
+            return Err(GrantConflict::TmpTaken { dir });
+        }
+        for first in before {
+            if first.guest == second.guest {
+                let (first, second) = (Box::new(first.clone()), Box::new(second.clone()));
+                return Err(GrantConflict::SameGuestPath { first, second });
+            }
+            if first.mode != second.mode && first.shares_files(second) {
+                let (first, second) = (Box::new(first.clone()), Box::new(second.clone()));
+                return Err(GrantConflict::MixedModes { first, second });
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn check_secrets(&self) -> Result<(), GrantConflict> {
+        let mut names = BTreeSet::new();
+        for secret in &self.secrets {
+            let name = || secret.name.clone();
+            if !names.insert(&secret.name) {
+                return Err(GrantConflict::SameSecret { name: name() });
+            }
+            let is_variable = secret.exposure != SecretExposure::Config;
+            if is_variable && self.env.contains_key(&secret.name) {
+                return Err(GrantConflict::SecretAndVariable { name: name() });
             }
         }
         Ok(())
     }
 }
-
-impl DirGrant {
-    /// A grant of these parts.
-    ///
-    /// # Errors
-    ///
-    /// An empty host path, or a guest path that is not absolute and canonical; one
-    /// trailing slash of the guest path is forgiven.
-    pub fn new(host: &str, guest: &str, mode: DirMode) -> Result<Self, DirGrantError> {
-        if let Some(path) = [host, guest].into_iter().find(|path| path.contains('\0')) {
-            return Err(DirGrantError::ZeroByte {
-                path: path.to_owned(),
-            });
-        }
-        let canonical = canonical_guest(guest).ok_or_else(|| DirGrantError::BadGuest {
-            guest: guest.to_owned(),
-        })?;
-        if host.is_empty() {
-            return Err(DirGrantError::NoHost {
-                guest: guest.to_owned(),
-            });
-        }
-        Ok(Self {
-            host: PathBuf::from(host),
-            guest: canonical.to_owned(),
-            mode,
-        })
-    }
-}
-
-impl FromStr for DirGrant {
-    type Err = DirGrantError;
-
-    /// Reads `HOST:GUEST[:ro|rw]` from the right, so that a host path may contain colons.
-    fn from_str(text: &str) -> Result<Self, DirGrantError> {
-        let no_guest = || DirGrantError::NoGuest {
-            text: text.to_owned(),
-        };
-        let (front, last) = text.rsplit_once(':').ok_or_else(no_guest)?;
-        if let Ok(mode) = last.parse() {
-            let (host, guest) = front.rsplit_once(':').ok_or_else(no_guest)?;
-            return Self::new(host, guest, mode);
-        }
-        // `a:/b:rx` is a wrong mode, not a host called `a:/b` with a guest path `rx`.
-        if !last.starts_with('/') && front.contains(":/") {
-            return Err(DirGrantError::BadMode {
-                mode: last.to_owned(),
-            });
-        }
-        Self::new(front, last, DirMode::default())
-    }
-}
-
-impl fmt::Display for DirGrant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.host.display(), self.guest, self.mode)
-    }
-}
-
-impl FromStr for DirMode {
-    type Err = DirGrantError;
-
-    fn from_str(text: &str) -> Result<Self, DirGrantError> {
-        match text {
-            "ro" => Ok(Self::ReadOnly),
-            "rw" => Ok(Self::ReadWrite),
-            mode => Err(DirGrantError::BadMode {
-                mode: mode.to_owned(),
-            }),
-        }
-    }
-}
-
-impl fmt::Display for DirMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::ReadOnly => "ro",
-            Self::ReadWrite => "rw",
-        })
-    }
-}
-
-impl EnvVar {
-    /// A variable of these parts.
-    ///
-    /// # Errors
-    ///
-    /// A name that programs cannot read, or a name or value over the bounds.
-    pub fn new(name: &str, value: &str) -> Result<Self, EnvVarError> {
-        let mut characters = name.bytes();
-        let starts_well = characters
-            .next()
-            .is_some_and(|first| first.is_ascii_alphabetic() || first == b'_');
-        if name.len() > ENV_NAME_BYTES_MAX {
-            return Err(EnvVarError::NameTooLong {
-                length_bytes: name.len(),
-            });
-        }
-        let name = name.to_owned();
-        if !starts_well || !characters.all(|found| found.is_ascii_alphanumeric() || found == b'_') {
-            return Err(EnvVarError::BadName { name });
-        }
-        if value.len() > ENV_VALUE_BYTES_MAX {
-            return Err(EnvVarError::ValueTooLong {
-                name,
-                length_bytes: value.len(),
-            });
-        }
-        if value.contains('\0') {
-            return Err(EnvVarError::ZeroByte { name });
-        }
-        Ok(Self {
-            name,
-            value: value.to_owned(),
-        })
-    }
-}
-
-impl FromStr for EnvVar {
-    type Err = EnvVarError;
-
-    fn from_str(text: &str) -> Result<Self, EnvVarError> {
-        let (name, value) = text.split_once('=').ok_or_else(|| {
-            // What follows may be a secret that lost its `=`; a name is short.
-            EnvVarError::NoEquals {
-                text: text.chars().take(32).collect(),
-            }
-        })?;
-        Self::new(name, value)
-    }
-}
-
-/// The path without a trailing slash, if it is absolute and has only proper parts.
-fn canonical_guest(guest: &str) -> Option<&str> {
-    let below_root = guest.strip_prefix('/')?;
-    if below_root.is_empty() {
-        return Some(guest);
-    }
-    let below_root = below_root.strip_suffix('/').unwrap_or(below_root);
-    let proper = |part: &str| !matches!(part, "" | "." | "..");
-    below_root
-        .split('/')
-        .all(proper)
-        .then(|| guest.strip_suffix('/').unwrap_or(guest))
-}
-
-fn share_files(first: &Path, second: &Path) -> bool {
-    let (first, second) = (lexical(first), lexical(second));
-    first.starts_with(&second) || second.starts_with(&first)
-}
-
-/// The path without `.`, and with `..` taken back where there is something to take back.
-fn lexical(path: &Path) -> PathBuf {
-    let mut plain = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir
-                if matches!(plain.components().next_back(), Some(Component::Normal(_))) =>
-            {
-                plain.pop();
-            }
-            // Above the root is the root.
-            Component::ParentDir if plain.has_root() => {}
-            Component::ParentDir
-            | Component::Normal(_)
-            | Component::RootDir
-            | Component::Prefix(_) => {
-                plain.push(part);
-            }
-        }
-    }
-    plain
-}
-
-#[cfg(test)]
-mod tests;

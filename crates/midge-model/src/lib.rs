@@ -9,13 +9,18 @@
 //! crate panics on it.
 #![forbid(unsafe_code)]
 
+mod address;
 pub mod cgi;
 mod digest;
+mod document;
 mod grant;
+pub mod learned;
 mod limits;
 mod manifest;
+mod method;
 mod name;
 mod outcome;
+mod policy;
 pub mod quantity;
 mod request_id;
 mod revision;
@@ -23,18 +28,31 @@ mod route;
 mod router;
 pub mod suggest;
 
+pub use address::{
+    Cidr, CidrError, HOST_NAME_BYTES_MAX, HostName, HostNameError, PortRange, PortRangeError, Reach,
+};
 pub use digest::{Digest, DigestError};
 pub use grant::{
-    DirGrant, DirGrantError, DirMode, ENV_NAME_BYTES_MAX, ENV_VALUE_BYTES_MAX, EnvVar, EnvVarError,
-    GrantConflict, Grants,
+    Clock, ClockError, DirGrant, DirGrantError, DirMode, ENV_NAME_BYTES_MAX, ENV_VALUE_BYTES_MAX,
+    EnvVar, EnvVarError, GRANTS_MAX, GrantConflict, Grants, HTTP_GRANT_BYTES_MAX, HttpGrant,
+    HttpGrantError, NET_GRANT_BYTES_MAX, NameGrant, NameGrantError, NetGrant, NetGrantError,
+    Outbound, SECRET_BYTES_MAX, SECRET_NAME_BYTES_MAX, SecretExposure, SecretGrant,
+    SecretGrantError, SecretText, SecretTextError, TMP_BYTES_MAX, TMP_GUEST_PATH, placeholder,
 };
+pub use learned::Use;
 pub use limits::{
-    CONCURRENCY_MAX, LimitError, Limits, LimitsPatch, MEMORY_BYTES_MAX, MEMORY_BYTES_MIN,
-    QUEUE_MAX, REQUEST_BODY_BYTES_MAX, TIME_MAX, TIME_MIN,
+    CONCURRENCY_MAX, CPU_MAX, CPU_MIN, LOG_BYTES_MAX, LOG_RATE_BYTES_MAX, LOG_RATE_BYTES_MIN,
+    LimitError, Limits, LimitsPatch, MEMORY_BYTES_MAX, MEMORY_BYTES_MIN, OUTBOUND_BYTES_MAX,
+    OUTBOUND_CALLS_MAX, QUEUE_MAX, QUEUE_TIME_MAX, QUEUE_TIME_MIN, REQUEST_BODY_BYTES_MAX,
+    RESPONSE_BODY_BYTES_MAX, SOCKETS_MAX, TIME_MAX, TIME_MIN, WEIGHT_MAX, WEIGHT_MIN,
 };
 pub use manifest::{FunctionSpec, MANIFEST_BYTES_MAX, Manifest, ManifestError};
 pub use name::{FunctionName, NAME_BYTES_MAX, NameError, NamespaceName};
 pub use outcome::{Blame, Outcome, Refusal};
+pub use policy::{
+    AddressRefusal, POLICY_BYTES_MAX, Policy, PolicyError, PolicyVerdict, PrivateGrant,
+    PrivateGrantError,
+};
 pub use request_id::{REQUEST_ID_BYTES_MAX, RequestId, RequestIdError};
 pub use revision::Revision;
 pub use route::{ROUTE_BYTES_MAX, Route, RouteError};

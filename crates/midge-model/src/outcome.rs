@@ -46,9 +46,21 @@ pub enum Outcome {
         /// The limit that was reached.
         limit: Duration,
     },
+    /// The invocation computed for longer than it may.
+    #[error("the function needed more than its {} of CPU time", format_duration(*limit))]
+    OutOfCpu {
+        /// The limit that was reached.
+        limit: Duration,
+    },
     /// The instance wanted more memory than it may have.
     #[error("the function needed more than its {} of memory", format_bytes(*limit_bytes))]
     OutOfMemory {
+        /// The limit that was reached.
+        limit_bytes: u64,
+    },
+    /// The guest answered with more than it may.
+    #[error("the function's response is larger than {}", format_bytes(*limit_bytes))]
+    ResponseTooLarge {
         /// The limit that was reached.
         limit_bytes: u64,
     },
@@ -81,6 +93,9 @@ pub enum Refusal {
     /// This function's slots and queue are full.
     #[error("the function is at its limit of concurrent requests, try again shortly")]
     FunctionFull,
+    /// A place in this function's queue, but no slot in time.
+    #[error("the function was at its limit of concurrent requests for too long, try again shortly")]
+    QueueTimeout,
     /// The whole node is full.
     #[error("the server is at its limit of concurrent requests, try again shortly")]
     NodeFull,
@@ -127,7 +142,9 @@ impl Outcome {
             Self::Exited { .. } => "exited",
             Self::NoResponse => "no-response",
             Self::OutOfTime { .. } => "out-of-time",
+            Self::OutOfCpu { .. } => "out-of-cpu",
             Self::OutOfMemory { .. } => "out-of-memory",
+            Self::ResponseTooLarge { .. } => "response-too-large",
             Self::Cancelled => "cancelled",
             Self::Refused(refusal) => refusal.code(),
             Self::Host { .. } => "host-fault",
@@ -145,7 +162,9 @@ impl Outcome {
             | Self::Exited { .. }
             | Self::NoResponse
             | Self::OutOfTime { .. }
-            | Self::OutOfMemory { .. } => Some(Blame::Guest),
+            | Self::OutOfCpu { .. }
+            | Self::OutOfMemory { .. }
+            | Self::ResponseTooLarge { .. } => Some(Blame::Guest),
             Self::Host { .. } => Some(Blame::Host),
         }
     }
@@ -161,7 +180,9 @@ impl Outcome {
             | Self::Exited { .. }
             | Self::NoResponse
             | Self::OutOfTime { .. }
+            | Self::OutOfCpu { .. }
             | Self::OutOfMemory { .. }
+            | Self::ResponseTooLarge { .. }
             | Self::Cancelled
             | Self::Refused(_) => None,
         }
@@ -175,6 +196,7 @@ impl Refusal {
             Self::NoRoute => "no-route",
             Self::MethodNotAllowed { .. } => "method-not-allowed",
             Self::FunctionFull => "function-full",
+            Self::QueueTimeout => "queue-timeout",
             Self::NodeFull => "node-full",
             Self::Draining => "draining",
             Self::BodyTooLarge { .. } => "body-too-large",
@@ -209,8 +231,14 @@ mod tests {
             Outcome::OutOfTime {
                 limit: Duration::from_secs(5),
             },
+            Outcome::OutOfCpu {
+                limit: Duration::from_secs(2),
+            },
             Outcome::OutOfMemory {
                 limit_bytes: 64 << 20,
+            },
+            Outcome::ResponseTooLarge {
+                limit_bytes: 1 << 30,
             },
             Outcome::Cancelled,
             Outcome::Host { reason: reason() },
@@ -219,6 +247,7 @@ mod tests {
             Refusal::NoRoute,
             Refusal::MethodNotAllowed { allow },
             Refusal::FunctionFull,
+            Refusal::QueueTimeout,
             Refusal::NodeFull,
             Refusal::Draining,
             Refusal::BodyTooLarge {
@@ -247,12 +276,15 @@ mod tests {
         exited | Guest | the function exited with an error
         no-response | Guest | the function ended without a response
         out-of-time | Guest | the function did not respond within 5s
+        out-of-cpu | Guest | the function needed more than its 2s of CPU time
         out-of-memory | Guest | the function needed more than its 64MiB of memory
+        response-too-large | Guest | the function's response is larger than 1GiB
         cancelled | Client | the client went away before the response was complete
         host-fault | Host | the host could not run the function
         no-route | Client | no function answers at this address
         method-not-allowed | Client | no function answers to this method here, try GET, HEAD
         function-full | Client | the function is at its limit of concurrent requests, try again shortly
+        queue-timeout | Client | the function was at its limit of concurrent requests for too long, try again shortly
         node-full | Client | the server is at its limit of concurrent requests, try again shortly
         draining | nobody | the server is shutting down, try again
         body-too-large | Client | the request body is larger than 10MiB

@@ -139,6 +139,36 @@ pub mod bytes_text {
     }
 }
 
+/// A size that may be absent, for `#[serde(with = "midge_model::quantity::bytes_text_option")]`.
+pub mod bytes_text_option {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    /// Writes the size with its unit, or nothing.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the format reports.
+    pub fn serialize<S: Serializer>(bytes: &Option<u64>, serializer: S) -> Result<S::Ok, S::Error> {
+        match bytes {
+            Some(bytes) => serializer.serialize_some(&super::format_bytes_exact(*bytes)),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    /// Reads a size with its unit, or nothing.
+    ///
+    /// # Errors
+    ///
+    /// What [`super::parse_bytes`] refuses.
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<u64>, D::Error> {
+        let text = Option::<String>::deserialize(deserializer)?;
+        text.map(|text| super::parse_bytes(&text).map_err(de::Error::custom))
+            .transpose()
+    }
+}
+
 /// A duration as text, for `#[serde(with = "midge_model::quantity::duration_text")]`.
 pub mod duration_text {
     use std::time::Duration;
@@ -182,7 +212,8 @@ fn is_bare_number(text: &str) -> bool {
             .all(|found| found.is_ascii_digit() || found == '.' || found == '_')
 }
 
-fn format_bytes_exact(bytes: u64) -> String {
+/// Writes a size so that it reads back unchanged.
+pub(crate) fn format_bytes_exact(bytes: u64) -> String {
     let (number, unit) = exact(bytes);
     format!("{number}{unit}")
 }

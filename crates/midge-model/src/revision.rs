@@ -40,6 +40,7 @@ mod tests {
             grants: Grants {
                 env: [("LOG".to_owned(), "info".to_owned())].into(),
                 dirs: vec!["./data:/data:rw".parse().unwrap()],
+                ..Grants::default()
             },
             limits: Limits::SAFE,
             routes: vec!["POST /checkout".parse().unwrap()],
@@ -61,14 +62,31 @@ mod tests {
                 "guest": "/data",
                 "mode": "rw"
               }
-            ]
+            ],
+            "http": [],
+            "tcp": [],
+            "udp": [],
+            "dns": [],
+            "listen": [],
+            "secrets": [],
+            "clock": "coarse",
+            "tmp_bytes": null
           },
           "limits": {
             "memory_bytes": "128MiB",
+            "cpu": "2s",
             "time": "10s",
             "concurrency": 200,
             "queue": 1000,
-            "request_body_bytes": "10MiB"
+            "queue_time": "10s",
+            "request_body_bytes": "10MiB",
+            "response_body_bytes": "1GiB",
+            "log_bytes": "256KiB",
+            "log_rate_bytes": "1MiB",
+            "outbound_calls": 50,
+            "outbound_bytes": "100MiB",
+            "sockets": 16,
+            "weight": 100
           },
           "routes": [
             "POST /checkout"

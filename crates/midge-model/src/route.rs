@@ -13,14 +13,10 @@ use std::str::FromStr;
 use http::Method;
 use serde::{Deserialize, Serialize};
 
-use crate::suggest::nearest;
+use crate::method::{self, MethodError};
 
 /// The longest route in bytes. It bounds the depth of the routing table too.
 pub const ROUTE_BYTES_MAX: usize = 1024;
-
-const METHODS: [&str; 9] = [
-    "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT",
-];
 
 /// Which requests a function answers.
 ///
@@ -63,12 +59,8 @@ enum Problem {
     NoPath,
     #[error("has too many words, write a method, one space and a path")]
     TooManyWords,
-    #[error("has the method `{0}`, write it in capital letters: `{1}`")]
-    LowerCaseMethod(String, String),
-    #[error("has the unknown method `{0}`, did you mean `{1}`?")]
-    MisspeltMethod(String, &'static str),
-    #[error("has `{0}` where the method stands, write for example `GET`")]
-    NotAMethod(String),
+    #[error(transparent)]
+    Method(#[from] MethodError),
     #[error("has the port `:{0}` after the host, leave it out: a route answers on every port")]
     Port(String),
     #[error("names a scheme, leave `{0}://` out: a route answers over http and https")]
@@ -188,7 +180,7 @@ fn parse(text: &str) -> Result<Route, Problem> {
         return Err(Problem::TooLong);
     }
     let (method, address) = match text.trim().split_once(' ') {
-        Some((method, address)) => (Some(parse_method(method)?), address.trim_start()),
+        Some((method, address)) => (Some(method::parse(method)?), address.trim_start()),
         None => (None, text.trim()),
     };
     if address.contains(' ') {
@@ -216,27 +208,6 @@ fn parse(text: &str) -> Result<Route, Problem> {
         method,
         path: path.to_owned(),
     })
-}
-
-fn parse_method(text: &str) -> Result<Method, Problem> {
-    let upper = text.to_ascii_uppercase();
-    if text.is_empty()
-        || !text
-            .bytes()
-            .all(|found| found.is_ascii_alphabetic() || found == b'-')
-    {
-        return Err(Problem::NotAMethod(text.to_owned()));
-    }
-    if upper != text {
-        return Err(Problem::LowerCaseMethod(text.to_owned(), upper));
-    }
-    // Other methods exist (`PURGE`, `PROPFIND`); only what looks like a slip is refused.
-    if !METHODS.contains(&text)
-        && let Some(meant) = nearest(text, METHODS)
-    {
-        return Err(Problem::MisspeltMethod(text.to_owned(), meant));
-    }
-    Method::from_bytes(text.as_bytes()).map_err(|_| Problem::NotAMethod(text.to_owned()))
 }
 
 fn parse_host(host: &str, position: impl Fn(usize) -> usize) -> Result<String, Problem> {

@@ -21,14 +21,28 @@ fn env(text: &str) -> String {
 
 fn together(dirs: &[&str]) -> String {
     let dirs = dirs.iter().filter_map(|text| text.parse().ok()).collect();
-    let grants = Grants {
+    checked(&Grants {
         dirs,
         ..Grants::default()
-    };
+    })
+}
+
+fn checked(grants: &Grants) -> String {
     match grants.check() {
         Ok(()) => "ok".to_owned(),
         Err(error) => format!("error: {error}"),
     }
+}
+
+fn quota(dir: &str, text: &str) -> String {
+    match dir.parse::<DirGrant>().unwrap().with_quota(text) {
+        Ok(grant) => format!("ok: {:?}", grant.quota_bytes),
+        Err(error) => format!("error: {error}"),
+    }
+}
+
+fn secret(name: &str, exposure: SecretExposure) -> SecretGrant {
+    SecretGrant::new(name, exposure).unwrap()
 }
 
 #[test]
@@ -89,7 +103,108 @@ fn one_tree_has_one_mode() {
     assert_snapshot!(together(&[".:/a:ro", "./x:/b:rw"]), @"error: directories `.:/a:ro` and `./x:/b:rw` share host files but not the mode, give both the same mode or keep the trees apart");
 }
 
+#[test]
+fn a_quota_is_for_what_can_be_written() {
+    assert_snapshot!(quota("./a:/a:rw", "1GiB"), @"ok: Some(1073741824)");
+    assert_snapshot!(quota("./a:/a:ro", "1GiB"), @r#"error: directory `/a` has a quota and cannot be written, write `mode = "rw"` or leave the quota out"#);
+    assert_snapshot!(quota("./a:/a:rw", "0B"), @r#"error: directory `/a` has a quota of nothing, write `mode = "ro"` or a size such as `1GiB`"#);
+    assert_snapshot!(quota("./a:/a:rw", "1"), @"error: size `1` has no unit, write for example `1MiB`");
+    let grant = "./a:/a:rw"
+        .parse::<DirGrant>()
+        .unwrap()
+        .with_quota("1GiB")
+        .unwrap();
+    let json = serde_json::to_string(&grant).unwrap();
+    assert_snapshot!(json, @r#"{"host":"./a","guest":"/a","mode":"rw","quota_bytes":"1GiB"}"#);
+    assert_eq!(serde_json::from_str::<DirGrant>(&json).unwrap(), grant);
+}
+
+#[test]
+fn the_private_directory_has_its_path_for_itself() {
+    let with_tmp = |dir: &str| {
+        checked(&Grants {
+            dirs: vec![dir.parse().unwrap()],
+            tmp_bytes: Some(64 << 20),
+            ..Grants::default()
+        })
+    };
+    assert_snapshot!(with_tmp("./a:/tmp"), @"error: directory `./a:/tmp:ro` is where the private one of `tmp` is, give it another guest path or leave `tmp` out");
+    assert_snapshot!(with_tmp("./a:/tmp/"), @"error: directory `./a:/tmp:ro` is where the private one of `tmp` is, give it another guest path or leave `tmp` out");
+    assert_snapshot!(with_tmp("./a:/tmp/in"), @"ok");
+    assert_snapshot!(together(&["./a:/tmp"]), @"ok");
+    assert_eq!(Grants::parse_tmp("64MiB"), Ok(64 << 20));
+    assert_snapshot!(Grants::parse_tmp("5GiB").unwrap_err(), @"tmp of `5GiB` is out of range, write `1B` to `4GiB`");
+    assert_snapshot!(Grants::parse_tmp("0B").unwrap_err(), @"tmp of `0B` is out of range, write `1B` to `4GiB`");
+}
+
+#[test]
+fn a_secret_is_granted_once_and_under_a_name_of_its_own() {
+    let with = |secrets: &[SecretGrant]| {
+        checked(&Grants {
+            secrets: secrets.to_vec(),
+            env: [("LOG".to_owned(), "info".to_owned())].into(),
+            ..Grants::default()
+        })
+    };
+    let (env, config) = (SecretExposure::Env, SecretExposure::Config);
+    assert_snapshot!(with(&[secret("A", env.clone()), secret("B", config.clone())]), @"ok");
+    assert_snapshot!(with(&[secret("A", env.clone()), secret("A", config.clone())]), @"error: secret `A` is granted twice, keep one of them");
+    assert_snapshot!(with(&[secret("LOG", env)]), @"error: secret `LOG` has the name of an environment variable, give one another name");
+    assert_snapshot!(with(&[secret("LOG", config)]), @"ok");
+}
+
+#[test]
+fn there_are_only_so_many_grants_of_a_kind() {
+    let grants = Grants {
+        dns: vec![NameGrant::ANY; GRANTS_MAX + 1],
+        ..Grants::default()
+    };
+    assert_snapshot!(checked(&grants), @"error: 257 grants of kind `dns` are more than 256, write fewer and wider ones");
+}
+
+#[test]
+fn a_name_may_be_looked_up_where_a_grant_says_it() {
+    let grants = Grants {
+        http: vec!["GET https://*.example.com/v1/*".parse().unwrap()],
+        tcp: vec![
+            "db.internal:5432".parse().unwrap(),
+            "10.0.0.0/8:*".parse().unwrap(),
+        ],
+        udp: vec!["[::1]:53".parse().unwrap()],
+        dns: vec!["dns.test".parse().unwrap()],
+        ..Grants::default()
+    };
+    let may = |host: &str| grants.may_resolve(&host.parse().unwrap());
+    assert!(may("api.example.com") && may("db.internal") && may("dns.test"));
+    assert!(!may("example.com") && !may("x.db.internal") && !may("localhost"));
+    assert!(may("192.0.2.1"), "an address is asked of nobody");
+    assert!(!Grants::default().may_resolve(&"example.com".parse().unwrap()));
+}
+
+#[test]
+fn a_clock_is_coarse_unless_it_says_otherwise() {
+    assert_eq!(Grants::default().clock, Clock::Coarse);
+    assert_eq!("real".parse(), Ok(Clock::Real));
+    assert_snapshot!("fine".parse::<Clock>().unwrap_err(), @"clock `fine` is unknown, write `coarse` or `real`");
+    assert_snapshot!(serde_json::to_string(&Clock::Real).unwrap(), @r#""real""#);
+}
+
+#[test]
+fn grants_that_are_not_said_are_none() {
+    assert_eq!(
+        serde_json::from_str::<Grants>("{}").unwrap(),
+        Grants::default()
+    );
+    assert!(serde_json::from_str::<Grants>("{\"htpp\":[]}").is_err());
+}
+
 proptest! {
+    #[test]
+    fn grants_survive_the_way_to_a_worker(grants in arbitrary::grants()) {
+        let json = serde_json::to_string(&grants).unwrap();
+        prop_assert_eq!(serde_json::from_str::<Grants>(&json).unwrap(), grants);
+    }
+
     #[test]
     fn a_directory_grant_survives_its_own_text(
         host in "[a-z./:]{1,12}",

@@ -10,14 +10,12 @@ use std::collections::BTreeMap;
 
 use toml::de::DeTable;
 
-use super::table::{Entry, Keys, at, entries, in_order};
-use super::{FunctionSpec, Located, MANIFEST_BYTES_MAX, Manifest, Problem};
+use super::{FunctionSpec, Manifest, TOP};
+use crate::document::{self, Entry, Keys, Located, Problem, at, at_start, entries, in_order};
+use crate::document::{read_limits, unknown_was_refused};
 use crate::{
-    DirGrant, DirMode, EnvVar, FunctionName, Limits, LimitsPatch, Route, RouteConflict, RouteTable,
+    EnvVar, FunctionName, Grants, LimitsPatch, Route, RouteConflict, RouteTable, SecretGrant,
 };
-
-/// How the top of the file is called in messages.
-pub(super) const TOP: &str = "the manifest";
 
 const TOP_KEYS: Keys = Keys {
     known: &["function"],
@@ -35,19 +33,11 @@ const FUNCTION_KEYS: Keys = Keys {
     ],
     planned: &["cron", "topics", "retry"],
 };
-const LIMITS_KEYS: Keys = Keys {
-    known: &["memory", "time", "concurrency", "request-body"],
-    planned: &["cpu"],
-};
 const ALLOW_KEYS: Keys = Keys {
-    known: &["dirs"],
-    planned: &[
-        "http", "tcp", "udp", "dns", "secrets", "kv", "publish", "call",
+    known: &[
+        "http", "tcp", "udp", "dns", "listen", "dirs", "secrets", "clock", "tmp",
     ],
-};
-const DIR_KEYS: Keys = Keys {
-    known: &["host", "guest", "mode"],
-    planned: &["quota"],
+    planned: &["kv", "publish", "call"],
 };
 
 /// The routes of all functions, to be compared with each other.
@@ -58,20 +48,10 @@ struct AllRoutes {
     places: Vec<(FunctionName, usize)>,
 }
 
-pub(super) fn manifest(text: &str) -> Result<Manifest, Located> {
-    if text.len() > MANIFEST_BYTES_MAX {
-        return Err(Located {
-            offset: 0,
-            problem: Box::new(Problem::TooLong),
-        });
-    }
-    let document = DeTable::parse(text).map_err(|error| Located {
-        offset: error.span().map_or(0, |span| span.start),
-        problem: Box::new(Problem::Toml(error.message().to_owned())),
-    })?;
+pub(super) fn manifest(document: &DeTable<'_>) -> Result<Manifest, Located> {
     let mut functions = BTreeMap::new();
     let mut all_routes = AllRoutes::default();
-    for top in entries(document.get_ref(), TOP, &TOP_KEYS)? {
+    for top in entries(document, TOP, &TOP_KEYS)? {
         for (key, value) in in_order(top.table_value("a table such as `[function.hello]`")?) {
             let name: FunctionName = key
                 .get_ref()
@@ -92,10 +72,7 @@ pub(super) fn manifest(text: &str) -> Result<Manifest, Located> {
         }
     }
     if functions.is_empty() {
-        return Err(Located {
-            offset: 0,
-            problem: Box::new(Problem::NoFunction),
-        });
+        return Err(at_start(Problem::NoFunction));
     }
     all_routes.check()?;
     Ok(Manifest { functions })
@@ -109,7 +86,7 @@ fn function(
 ) -> Result<FunctionSpec, Located> {
     let (mut component, mut build, mut routes) = (None, None, None);
     let mut limits = LimitsPatch::default();
-    let (mut env, mut dirs) = (BTreeMap::new(), Vec::new());
+    let mut grants = Grants::default();
     let content = entry.table_value("a table such as `[function.hello]`")?;
     for entry in entries(content, table, &FUNCTION_KEYS)? {
         match entry.key.get_ref().as_ref() {
@@ -117,9 +94,9 @@ fn function(
             "build" => build = Some(entry.text()?.to_owned()),
             "routes" => routes = Some(read_routes(entry)?),
             "isolation" => check_isolation(entry)?,
-            "limits" => limits = read_limits(entry)?,
-            "env" => env = read_env(entry)?,
-            "allow" => dirs = read_allow(entry)?,
+            "limits" => (limits, _) = read_limits(entry)?,
+            "env" => read_env(entry, &mut grants)?,
+            "allow" => read_allow(entry, &mut grants)?,
             _ => unknown_was_refused(),
         }
     }
@@ -143,8 +120,7 @@ fn function(
         build,
         routes,
         limits,
-        env,
-        dirs,
+        grants,
     })
 }
 
@@ -206,99 +182,53 @@ fn check_isolation(entry: Entry<'_, '_>) -> Result<(), Located> {
     }
 }
 
-fn read_limits(entry: Entry<'_, '_>) -> Result<LimitsPatch, Located> {
-    let mut limits = LimitsPatch::default();
+fn read_env(entry: Entry<'_, '_>, grants: &mut Grants) -> Result<(), Located> {
     let table = entry.inner_table();
-    let content = entry.table_value("a table such as `{ memory = \"64MiB\" }`")?;
-    for entry in entries(content, &table, &LIMITS_KEYS)? {
-        let limit = |error| at(entry.value, Problem::Limit(error));
-        match entry.key.get_ref().as_ref() {
-            "memory" => {
-                let text = entry.quantity("a size such as `\"64MiB\"`")?;
-                limits.memory_bytes = Some(Limits::parse_memory(&text).map_err(limit)?);
-            }
-            "time" => {
-                let text = entry.quantity("a duration such as `\"5s\"`")?;
-                limits.time = Some(Limits::parse_time(&text).map_err(limit)?);
-            }
-            "concurrency" => {
-                let number = entry.number("a number such as `200`")?;
-                limits.concurrency = Some(Limits::parse_concurrency(number).map_err(limit)?);
-            }
-            "request-body" => {
-                let text = entry.quantity("a size such as `\"10MiB\"`")?;
-                limits.request_body_bytes = Some(Limits::parse_request_body(&text).map_err(limit)?);
-            }
-            _ => unknown_was_refused(),
+    let table = table.as_str();
+    let content = entry.table_value("a table such as `{ LOG = \"info\" }`")?;
+    for (key, value) in in_order(content) {
+        let text = Entry { table, key, value }.text()?;
+        let variable = EnvVar::new(key.get_ref(), text);
+        let variable = variable.map_err(|error| at(key, Problem::EnvVar(error)))?;
+        let is_secret = |secret: &SecretGrant| secret.name == variable.name;
+        let may_conflict = grants.secrets.iter().any(is_secret);
+        grants.env.insert(variable.name, variable.value);
+        if may_conflict {
+            let checked = grants.check_secrets();
+            checked.map_err(|error| at(key, Problem::Grants(error)))?;
         }
     }
-    Ok(limits)
+    Ok(())
 }
 
-fn read_env(entry: Entry<'_, '_>) -> Result<BTreeMap<String, String>, Located> {
-    let table = entry.inner_table();
-    let content = entry.table_value("a table such as `{ LOG = \"info\" }`")?;
-    in_order(content)
-        .into_iter()
-        .map(|(key, value)| {
-            let text = Entry {
-                table: &table,
-                key,
-                value,
-            }
-            .text()?;
-            let variable = EnvVar::new(key.get_ref(), text);
-            let variable = variable.map_err(|error| at(key, Problem::EnvVar(error)))?;
-            Ok((variable.name, variable.value))
-        })
-        .collect()
-}
-
-fn read_allow(entry: Entry<'_, '_>) -> Result<Vec<DirGrant>, Located> {
-    let mut grants = crate::Grants::default();
+fn read_allow(entry: Entry<'_, '_>, grants: &mut Grants) -> Result<(), Located> {
     let table = entry.inner_table();
     let content = entry.table_value("a table such as `[function.hello.allow]`")?;
     for entry in entries(content, &table, &ALLOW_KEYS)? {
-        for value in entry.list("a list such as `[{ host = \"./data\", guest = \"/data\" }]`")? {
-            grants.dirs.push(read_dir(Entry { value, ..entry })?);
-            // Checked one by one, so that the place is that of the later of the two.
-            let conflict = |error| at(value, Problem::Grants(error));
-            grants.check().map_err(conflict)?;
-        }
-    }
-    Ok(grants.dirs)
-}
-
-fn read_dir(entry: Entry<'_, '_>) -> Result<DirGrant, Located> {
-    let (mut host, mut guest, mut mode) = (None, None, DirMode::default());
-    let table = entry.inner_table();
-    let content =
-        entry.table_value("a table such as `{ host = \"./data\", guest = \"/data\" }`")?;
-    for entry in entries(content, &table, &DIR_KEYS)? {
-        let text = entry.text()?;
         match entry.key.get_ref().as_ref() {
-            "host" => host = Some(text),
-            "guest" => guest = Some(text),
-            "mode" => {
-                mode = text
-                    .parse()
-                    .map_err(|error| at(entry.value, Problem::Dir(error)))?
-            }
+            "http" => grants.http = document::read_http(entry)?,
+            "tcp" => grants.tcp = document::read_net(entry)?,
+            "udp" => grants.udp = document::read_net(entry)?,
+            "dns" => grants.dns = document::read_dns(entry)?,
+            "listen" => grants.listen = document::read_net(entry)?,
+            "dirs" => document::read_dirs(entry, grants)?,
+            "secrets" => document::read_secrets(entry, grants)?,
+            "clock" => grants.clock = document::read_clock(entry)?,
+            "tmp" => read_tmp(entry, grants)?,
             _ => unknown_was_refused(),
         }
     }
-    let missing = |key| {
-        at(
-            entry.value,
-            Problem::Missing {
-                table: table.clone(),
-                key,
-            },
-        )
-    };
-    let host = host.ok_or_else(|| missing("host"))?;
-    let guest = guest.ok_or_else(|| missing("guest"))?;
-    DirGrant::new(host, guest, mode).map_err(|error| at(entry.value, Problem::Dir(error)))
+    Ok(())
+}
+
+fn read_tmp(entry: Entry<'_, '_>, grants: &mut Grants) -> Result<(), Located> {
+    let text = entry.quantity("a size such as `\"64MiB\"`")?;
+    let bytes = Grants::parse_tmp(&text);
+    grants.tmp_bytes = Some(bytes.map_err(|error| at(entry.value, Problem::Limit(error)))?);
+    // A folder at the same path may stand before it.
+    grants
+        .check_dirs()
+        .map_err(|error| at(entry.value, Problem::Grants(error)))
 }
 
 impl AllRoutes {
@@ -323,9 +253,4 @@ impl AllRoutes {
             }),
         })
     }
-}
-
-/// The `match`es over keys end here: `entries` lets only known keys through.
-fn unknown_was_refused() -> ! {
-    unreachable!("a key is in the list of known keys and not in the match below it")
 }

@@ -1,5 +1,7 @@
 //! Manifests that are right, and what the wrong ones are told.
 
+mod grants;
+
 use insta::assert_snapshot;
 use proptest::prelude::*;
 
@@ -19,11 +21,7 @@ fn show(manifest: &Manifest) -> String {
     let mut shown = String::new();
     for (name, spec) in &manifest.functions {
         let routes: Vec<_> = spec.routes.iter().map(Route::to_string).collect();
-        let dirs: Vec<_> = spec.dirs.iter().map(DirGrant::to_string).collect();
-        shown += &format!(
-            "{name}: {} {routes:?} env {:?} dirs {dirs:?}",
-            spec.component, spec.env
-        );
+        shown += &format!("{name}: {} {routes:?}", spec.component);
         shown += &spec
             .build
             .as_deref()
@@ -32,10 +30,61 @@ fn show(manifest: &Manifest) -> String {
         if spec.limits != LimitsPatch::default() {
             shown += &format!("\n{:?}", spec.limits);
         }
+        if spec.grants() != Grants::default() {
+            shown += "\n";
+            shown += &serde_json::to_string(&spec.grants()).unwrap();
+        }
         shown += "\n";
     }
     shown
 }
+
+/// Every key that works today.
+const EVERY_KEY: &str = r#"
+[function.checkout]
+component = "target/checkout.wasm"
+build     = "cargo build --release --target wasm32-wasip2"
+routes    = ["POST /checkout", "GET /orders/{id}", "shop.example.net/api/{*rest}"]
+isolation = "fresh"
+
+[function.checkout.limits]
+memory         = "64MiB"
+cpu            = "50ms"
+time           = "5s"
+concurrency    = 2_00
+queue          = 0
+queue-time     = "1s"
+request-body   = "10MiB"
+response-body  = "20MiB"
+log            = "1MiB"
+log-rate       = "64KiB"
+outbound-calls = 3
+outbound-bytes = "1GiB"
+sockets        = 2
+weight         = 300
+
+[function.checkout.env]
+LOG = "info"
+
+[function.checkout.allow]
+http    = ["POST https://api.stripe.com/v1/*", "https://*.example.com"]
+tcp     = ["db.internal:5432"]
+udp     = ["10.0.0.0/8:53"]
+dns     = ["*.internal"]
+listen  = ["127.0.0.1:*"]
+dirs    = [{ host = "./data", guest = "/data", mode = "rw", quota = "1GiB" }, { host = "./ro", guest = "/ro" }]
+secrets = [
+    "STRIPE_KEY",
+    { name = "CONFIG_KEY", as = "config" },
+    { name = "API_KEY", as = "inject", header = "Authorization", format = "Bearer {}", to = ["https://api.example.com/*"] },
+    { name = "RAW_KEY", as = "inject", header = "x-key", to = ["https://*.example.com"] },
+]
+clock   = "real"
+tmp     = "64MiB"
+
+[function.hello]
+component = "hello.wasm"
+"#;
 
 /// A function with these lines below its component.
 fn function(lines: &str) -> String {
@@ -44,32 +93,16 @@ fn function(lines: &str) -> String {
 
 #[test]
 fn a_name_and_a_component_are_enough() {
-    assert_snapshot!(check("[function.hello]\ncomponent = \"hello.wasm\""), @r#"hello: hello.wasm ["/hello/*"] env {} dirs []"#);
+    assert_snapshot!(check("[function.hello]\ncomponent = \"hello.wasm\""), @r#"hello: hello.wasm ["/hello/*"]"#);
 }
 
 #[test]
 fn every_key_that_works_today_is_read() {
-    let text = r#"
-        [function.checkout]
-        component = "target/checkout.wasm"
-        build     = "cargo build --release --target wasm32-wasip2"
-        routes    = ["POST /checkout", "GET /orders/{id}", "shop.example.net/api/{*rest}"]
-        isolation = "fresh"
-        limits    = { memory = "64MiB", time = "5s", concurrency = 2_00, request-body = "10MiB" }
-
-        [function.checkout.env]
-        LOG = "info"
-
-        [function.checkout.allow]
-        dirs = [{ host = "./data", guest = "/data", mode = "rw" }, { host = "./ro", guest = "/ro" }]
-
-        [function.hello]
-        component = "hello.wasm"
-    "#;
-    assert_snapshot!(check(text), @r#"
-    checkout: target/checkout.wasm ["POST /checkout", "GET /orders/{id}", "shop.example.net/api/{*rest}"] env {"LOG": "info"} dirs ["./data:/data:rw", "./ro:/ro:ro"] build "cargo build --release --target wasm32-wasip2"
-    LimitsPatch { memory_bytes: Some(67108864), time: Some(5s), concurrency: Some(200), queue: None, request_body_bytes: Some(10485760) }
-    hello: hello.wasm ["/hello/*"] env {} dirs []
+    assert_snapshot!(check(EVERY_KEY), @r#"
+    checkout: target/checkout.wasm ["POST /checkout", "GET /orders/{id}", "shop.example.net/api/{*rest}"] build "cargo build --release --target wasm32-wasip2"
+    LimitsPatch { memory_bytes: Some(67108864), cpu: Some(50ms), time: Some(5s), concurrency: Some(200), queue: Some(0), queue_time: Some(1s), request_body_bytes: Some(10485760), response_body_bytes: Some(20971520), log_bytes: Some(1048576), log_rate_bytes: Some(65536), outbound_calls: Some(3), outbound_bytes: Some(1073741824), sockets: Some(2), weight: Some(300) }
+    {"env":{"LOG":"info"},"dirs":[{"host":"./data","guest":"/data","mode":"rw","quota_bytes":"1GiB"},{"host":"./ro","guest":"/ro","mode":"ro"}],"http":["POST https://api.stripe.com/v1/*","https://*.example.com"],"tcp":["db.internal:5432"],"udp":["10.0.0.0/8:53"],"dns":["*.internal"],"listen":["127.0.0.1:*"],"secrets":[{"name":"STRIPE_KEY","exposure":"env"},{"name":"CONFIG_KEY","exposure":"config"},{"name":"API_KEY","exposure":{"inject":{"header":"authorization","format":"Bearer {}","to":["https://api.example.com/*"]}}},{"name":"RAW_KEY","exposure":{"inject":{"header":"x-key","format":"{}","to":["https://*.example.com"]}}}],"clock":"real","tmp_bytes":"64MiB"}
+    hello: hello.wasm ["/hello/*"]
     "#);
 }
 
@@ -93,17 +126,13 @@ fn what_is_planned_is_not_silently_ignored() {
     line 3, column 1: `cron` in [function.x] is not supported by this version of midge yet
     hint: remove `cron`
     ");
-    assert_snapshot!(function("limits = { cpu = \"50ms\" }"), @r"
-    line 3, column 12: `cpu` in [function.x.limits] is not supported by this version of midge yet
-    hint: remove `cpu`
+    assert_snapshot!(function("allow = { kv = [] }"), @r"
+    line 3, column 11: `kv` in [function.x.allow] is not supported by this version of midge yet
+    hint: remove `kv`
     ");
-    assert_snapshot!(function("allow = { http = [] }"), @r"
-    line 3, column 11: `http` in [function.x.allow] is not supported by this version of midge yet
-    hint: remove `http`
-    ");
-    assert_snapshot!(function("allow.dirs = [{ host = \"a\", guest = \"/a\", quota = \"1GiB\" }]"), @r"
-    line 3, column 43: `quota` in [function.x.allow.dirs] is not supported by this version of midge yet
-    hint: remove `quota`
+    assert_snapshot!(function("allow.publish = [\"receipts.*\"]"), @r"
+    line 3, column 7: `publish` in [function.x.allow] is not supported by this version of midge yet
+    hint: remove `publish`
     ");
     assert_snapshot!(function("isolation = \"shared\""), @r"
     line 3, column 13: isolation `shared` is not supported by this version of midge yet
@@ -216,8 +245,8 @@ proptest! {
     /// Nearly right manifests get further than random text.
     #[test]
     fn never_panics_on_what_is_nearly_a_manifest(
-        key in "(component|routes|limits|env|allow|isolation|cron|[a-z]{1,6})(\\.[a-z]{1,6})?",
-        value in "(\"[a-z/{}:* ]{0,8}\"|[0-9]{1,20}|0x[0-9a-f]{1,20}|\\[\"/[a-z]{0,2}\"\\]|\\{[a-z]{1,3} = 1\\}|true|1979-05-27|nan)",
+        key in "(component|routes|limits|env|allow|isolation|cron|[a-z]{1,6})(\\.(http|tcp|dns|dirs|secrets|tmp|cpu|[a-z]{1,6}))?",
+        value in "(\"[a-z/{}:* ]{0,8}\"|\\[\"(https://)?[a-z*.:0-9]{0,8}\"\\]|\\[\\{ (name|host) = \"[a-zA-Z]{0,3}\" \\}\\]|[0-9]{1,20}|0x[0-9a-f]{1,20}|\\[\"/[a-z]{0,2}\"\\]|\\{[a-z]{1,3} = 1\\}|true|1979-05-27|nan)",
     ) {
         let text = format!("[function.x]\n{key} = {value}\n");
         if let Err(error) = Manifest::parse(&text) {

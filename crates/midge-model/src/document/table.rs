@@ -8,25 +8,25 @@
 use toml::Spanned;
 use toml::de::{DeArray, DeString, DeTable, DeValue};
 
-use super::{Located, Problem};
+use super::{Located, Problem, at};
 use crate::suggest::nearest;
 
 /// One key with its value, and the table it stands in.
 #[derive(Clone, Copy)]
-pub(super) struct Entry<'a, 't> {
-    pub(super) table: &'a str,
-    pub(super) key: &'a Spanned<DeString<'t>>,
-    pub(super) value: &'a Spanned<DeValue<'t>>,
+pub(crate) struct Entry<'a, 't> {
+    pub(crate) table: &'a str,
+    pub(crate) key: &'a Spanned<DeString<'t>>,
+    pub(crate) value: &'a Spanned<DeValue<'t>>,
 }
 
 /// The keys of one kind of table: those that work, and those that are planned.
-pub(super) struct Keys {
-    pub(super) known: &'static [&'static str],
-    pub(super) planned: &'static [&'static str],
+pub(crate) struct Keys {
+    pub(crate) known: &'static [&'static str],
+    pub(crate) planned: &'static [&'static str],
 }
 
 impl<'a, 't> Entry<'a, 't> {
-    pub(super) fn text(self) -> Result<&'a str, Located> {
+    pub(crate) fn text(self) -> Result<&'a str, Located> {
         self.value
             .get_ref()
             .as_str()
@@ -34,7 +34,7 @@ impl<'a, 't> Entry<'a, 't> {
     }
 
     /// Text, or a number as text: the quantity's own parser has the better message for it.
-    pub(super) fn quantity(self, expected: &'static str) -> Result<String, Located> {
+    pub(crate) fn quantity(self, expected: &'static str) -> Result<String, Located> {
         match self.value.get_ref() {
             DeValue::String(text) => Ok(text.to_string()),
             DeValue::Integer(number) => Ok(number.to_string()),
@@ -45,7 +45,7 @@ impl<'a, 't> Entry<'a, 't> {
         }
     }
 
-    pub(super) fn number(self, expected: &'static str) -> Result<i64, Located> {
+    pub(crate) fn number(self, expected: &'static str) -> Result<i64, Located> {
         let number = self
             .value
             .get_ref()
@@ -55,22 +55,39 @@ impl<'a, 't> Entry<'a, 't> {
         Ok(i64::from_str_radix(number.as_str(), number.radix()).unwrap_or(i64::MAX))
     }
 
-    pub(super) fn list(self, expected: &'static str) -> Result<&'a DeArray<'t>, Located> {
+    pub(crate) fn boolean(self) -> Result<bool, Located> {
+        self.value
+            .get_ref()
+            .as_bool()
+            .ok_or_else(|| self.wrong_type("`true` or `false`"))
+    }
+
+    pub(crate) fn list(self, expected: &'static str) -> Result<&'a DeArray<'t>, Located> {
         self.value
             .get_ref()
             .as_array()
             .ok_or_else(|| self.wrong_type(expected))
     }
 
-    pub(super) fn table_value(self, expected: &'static str) -> Result<&'a DeTable<'t>, Located> {
+    pub(crate) fn table_value(self, expected: &'static str) -> Result<&'a DeTable<'t>, Located> {
         self.value
             .get_ref()
             .as_table()
             .ok_or_else(|| self.wrong_type(expected))
     }
 
+    /// The same key with another value: one of its list's.
+    pub(crate) fn with(self, value: &'a Spanned<DeValue<'t>>) -> Self {
+        Self { value, ..self }
+    }
+
+    pub(crate) fn missing(self, key: &'static str) -> Located {
+        let table = self.inner_table();
+        at(self.value, Problem::Missing { table, key })
+    }
+
     /// `[function.x.limits]` for the key `limits` in `[function.x]`.
-    pub(super) fn inner_table(self) -> String {
+    pub(crate) fn inner_table(self) -> String {
         format!(
             "{}.{}]",
             self.table.trim_end_matches(']'),
@@ -78,7 +95,7 @@ impl<'a, 't> Entry<'a, 't> {
         )
     }
 
-    pub(super) fn wrong_type(self, expected: &'static str) -> Located {
+    pub(crate) fn wrong_type(self, expected: &'static str) -> Located {
         let found = match self.value.get_ref() {
             DeValue::String(_) => "text",
             DeValue::Integer(_) | DeValue::Float(_) => "a number",
@@ -101,7 +118,7 @@ impl<'a, 't> Entry<'a, 't> {
 }
 
 /// The table's entries in the order of the file; none of them unknown.
-pub(super) fn entries<'a, 't>(
+pub(crate) fn entries<'a, 't>(
     content: &'a DeTable<'t>,
     table: &'a str,
     keys: &Keys,
@@ -137,7 +154,7 @@ pub(super) fn entries<'a, 't>(
         .collect()
 }
 
-pub(super) fn in_order<'a, 't>(
+pub(crate) fn in_order<'a, 't>(
     content: &'a DeTable<'t>,
 ) -> Vec<(&'a Spanned<DeString<'t>>, &'a Spanned<DeValue<'t>>)> {
     let mut entries: Vec<_> = content.iter().collect();
@@ -145,9 +162,7 @@ pub(super) fn in_order<'a, 't>(
     entries
 }
 
-pub(super) fn at<T>(place: &Spanned<T>, problem: Problem) -> Located {
-    Located {
-        offset: place.span().start,
-        problem: Box::new(problem),
-    }
+/// The `match`es over keys end here: [`entries`] lets only known keys through.
+pub(crate) fn unknown_was_refused() -> ! {
+    unreachable!("a key is in the list of known keys and not in the match below it")
 }
