@@ -18,6 +18,7 @@ use wasmtime::{Module, Precompiled};
 
 use crate::engine::Engine;
 use crate::host::dirs::DirError;
+use crate::host::http_out::InjectError;
 
 /// Only the owner reads and writes: whoever writes here runs code as the node.
 const DIR_MODE: u32 = 0o700;
@@ -286,6 +287,9 @@ pub enum LoadError {
         /// The system's reason.
         source: io::Error,
     },
+    /// A secret of it cannot be put into requests.
+    #[error(transparent)]
+    Inject(#[from] InjectError),
 }
 
 impl From<DirError> for LoadError {

@@ -1,7 +1,7 @@
 //! The two bodies of an invocation.
 //!
-//! Decides how much of a request a guest may read and when a response counts as
-//! whole. Both stream; neither holds more than the frame at hand.
+//! Decides how much of a request a guest may read, how much it may answer, and when a
+//! response counts as whole. Both stream; neither holds more than the frame at hand.
 //!
 //! **Invariant:** a response body ends only when the guest ended it. If the
 //! invocation failed first, the body fails too, so no client takes half of it for
@@ -35,8 +35,8 @@ enum Source {
     InHand(Option<Bytes>),
 }
 
-/// How much may still be read, and whom to tell when it was not enough.
-#[derive(Debug)]
+/// How many bytes may still come, and whom to tell when it was not enough.
+#[derive(Debug, Clone)]
 struct Bound {
     remaining_bytes: u64,
     limit_bytes: u64,
@@ -60,6 +60,24 @@ pub enum RequestBodyError {
     },
 }
 
+impl Bound {
+    fn new(limit_bytes: u64, vitals: Arc<Vitals>) -> Self {
+        Self {
+            remaining_bytes: limit_bytes,
+            limit_bytes,
+            vitals,
+        }
+    }
+
+    /// Counts a frame, if it still fits.
+    fn count(&mut self, frame: &Frame<Bytes>) -> bool {
+        let frame_bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
+        let remaining_bytes = self.remaining_bytes.checked_sub(frame_bytes);
+        self.remaining_bytes = remaining_bytes.unwrap_or(0);
+        remaining_bytes.is_some()
+    }
+}
+
 impl RequestBody {
     /// A body without a byte.
     pub fn empty() -> Self {
@@ -78,11 +96,7 @@ impl RequestBody {
     }
 
     pub(crate) fn bounded(mut self, limit_bytes: u64, vitals: Arc<Vitals>) -> Self {
-        self.bound = Some(Bound {
-            remaining_bytes: limit_bytes,
-            limit_bytes,
-            vitals,
-        });
+        self.bound = Some(Bound::new(limit_bytes, vitals));
         self
     }
 }
@@ -109,17 +123,15 @@ impl Body for RequestBody {
             Source::Connection(incoming) => ready!(Pin::new(incoming).poll_frame(cx))
                 .map(|frame| frame.map_err(|source| RequestBodyError::Broken { source })),
         };
-        if let (Some(Ok(frame)), Some(bound)) = (&frame, &mut self.bound) {
-            let frame_bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
-            let Some(remaining_bytes) = bound.remaining_bytes.checked_sub(frame_bytes) else {
-                let limit_bytes = bound.limit_bytes;
-                // Noted at once: to most guests this looks like the end of the body, and what
-                // they make of half a request must not go out as a whole answer.
-                let refusal = Refusal::BodyTooLarge { limit_bytes };
-                bound.vitals.end(Outcome::Refused(refusal));
-                return Poll::Ready(Some(Err(RequestBodyError::TooLarge { limit_bytes })));
-            };
-            bound.remaining_bytes = remaining_bytes;
+        if let (Some(Ok(frame)), Some(bound)) = (&frame, &mut self.bound)
+            && !bound.count(frame)
+        {
+            let limit_bytes = bound.limit_bytes;
+            // Noted at once: to most guests this looks like the end of the body, and what
+            // they make of half a request must not go out as a whole answer.
+            let refusal = Refusal::BodyTooLarge { limit_bytes };
+            bound.vitals.end(Outcome::Refused(refusal));
+            return Poll::Ready(Some(Err(RequestBodyError::TooLarge { limit_bytes })));
         }
         Poll::Ready(frame)
     }
@@ -160,8 +172,8 @@ pub struct ResponseBody {
     guest: GuestBody,
     /// Bytes still owed where the guest declared a length; hyper stops asking at zero.
     owed_bytes: Option<u64>,
+    bound: Bound,
     ended: bool,
-    vitals: Arc<Vitals>,
     task: AbortHandle,
 }
 
@@ -188,17 +200,19 @@ pub struct Aborted {
 }
 
 impl ResponseBody {
+    /// What `guest` writes, up to `limit_bytes`.
     pub(crate) fn new(
         guest: GuestBody,
         declared_bytes: Option<u64>,
+        limit_bytes: u64,
         vitals: Arc<Vitals>,
         task: AbortHandle,
     ) -> Self {
         Self {
             guest,
             owed_bytes: declared_bytes,
+            bound: Bound::new(limit_bytes, vitals),
             ended: false,
-            vitals,
             task,
         }
     }
@@ -216,8 +230,8 @@ impl ResponseBody {
         Self {
             guest: GuestBody::Nothing,
             owed_bytes: self.owed_bytes,
+            bound: self.bound.clone(),
             ended: true,
-            vitals: Arc::clone(&self.vitals),
             task: self.task.clone(),
         }
     }
@@ -225,6 +239,23 @@ impl ResponseBody {
     fn fail(&mut self, outcome: Outcome) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
         self.ended = true;
         Poll::Ready(Some(Err(Aborted { outcome })))
+    }
+
+    /// The outcome, if the invocation has failed.
+    fn failure(&self) -> Option<Outcome> {
+        let outcome = self.bound.vitals.outcome()?;
+        (!outcome.is_success()).then(|| outcome.clone())
+    }
+
+    /// Ends a guest that writes more than it may. Its outcome is what it was before, if it had
+    /// ended by then.
+    fn cut_off(&mut self) -> Outcome {
+        let too_large = Outcome::ResponseTooLarge {
+            limit_bytes: self.bound.limit_bytes,
+        };
+        self.bound.vitals.end(too_large.clone());
+        self.task.abort();
+        self.failure().unwrap_or(too_large)
     }
 
     fn poll_guest(
@@ -257,6 +288,10 @@ impl Body for ResponseBody {
         }
         match ready!(self.poll_guest(cx)) {
             Some(Ok(frame)) => {
+                if !self.bound.count(&frame) {
+                    let outcome = self.cut_off();
+                    return self.fail(outcome);
+                }
                 if let (Some(owed), Some(data)) = (&mut self.owed_bytes, frame.data_ref()) {
                     *owed = owed.saturating_sub(data.len() as u64);
                 }
@@ -264,21 +299,14 @@ impl Body for ResponseBody {
             }
             Some(Err(error)) => {
                 let reason = format!("the response body ended with {}", clipped(&error));
-                let outcome = self
-                    .vitals
-                    .outcome()
-                    .filter(|outcome| !outcome.is_success())
-                    .cloned();
+                let outcome = self.failure();
                 self.fail(outcome.unwrap_or(Outcome::Failed { reason }))
             }
             // The channel from the guest closes the same way whether the guest finished or its
             // store was thrown away; the outcome, recorded before the store goes, tells which.
-            None => match self.vitals.outcome() {
-                Some(outcome) if !outcome.is_success() => {
-                    let outcome = outcome.clone();
-                    self.fail(outcome)
-                }
-                _ => {
+            None => match self.failure() {
+                Some(outcome) => self.fail(outcome),
+                None => {
                     self.ended = true;
                     Poll::Ready(None)
                 }
@@ -300,7 +328,7 @@ impl Drop for ResponseBody {
     fn drop(&mut self) {
         let whole = self.ended || self.owed_bytes == Some(0);
         if !whole {
-            self.vitals.end(Outcome::Cancelled);
+            self.bound.vitals.end(Outcome::Cancelled);
             self.task.abort();
         }
     }

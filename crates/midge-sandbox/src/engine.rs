@@ -12,6 +12,7 @@ use std::hash::{Hash, Hasher};
 use std::num::NonZeroUsize;
 
 use crate::limits::{CORE_INSTANCES_MAX, MEMORIES_MAX, TABLE_ELEMENTS_MAX, TABLES_MAX};
+use crate::reset::ResetMechanism;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use wasmtime::{
@@ -29,7 +30,7 @@ const MEMORY_RESERVATION_SMALL_BYTES: u64 = 16 << 20;
 
 /// Native stack for WebAssembly frames. Interpreters compiled to WebAssembly
 /// (CPython, SpiderMonkey) recurse deeper than the engine's default allows.
-const WASM_STACK_BYTES: usize = 1 << 20;
+pub(crate) const WASM_STACK_BYTES: usize = 1 << 20;
 
 /// The whole stack of one invocation: WebAssembly frames and the host calls above them.
 const FIBER_STACK_BYTES: usize = 2 << 20;
@@ -48,7 +49,7 @@ const BACKTRACE_FRAMES_MAX: NonZeroUsize = NonZeroUsize::new(16).expect("16 is n
 
 /// Bytes of a used memory slot that are reset in place instead of given back,
 /// where the kernel can tell which pages a guest wrote (`PAGEMAP_SCAN`).
-const KEEP_RESIDENT_BYTES: usize = 1 << 20;
+pub(crate) const KEEP_RESIDENT_BYTES: usize = 1 << 20;
 
 /// How instances get their memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +93,7 @@ pub enum EngineError {
 #[derive(Clone)]
 pub struct Engine {
     pub(crate) inner: wasmtime::Engine,
+    allocation: Allocation,
     fingerprint: [u8; 8],
 }
 
@@ -110,7 +112,11 @@ impl Engine {
             }
         })?;
         let fingerprint = fingerprint(&inner);
-        Ok(Self { inner, fingerprint })
+        Ok(Self {
+            inner,
+            allocation: config.allocation,
+            fingerprint,
+        })
     }
 
     /// An engine with a pool, or without one where the machine refuses it; the
@@ -136,6 +142,18 @@ impl Engine {
                 Ok((Self::new(&on_demand)?, on_demand, Some(refused)))
             }
         }
+    }
+
+    /// How used memory becomes fresh memory here.
+    pub fn reset_mechanism(&self) -> ResetMechanism {
+        ResetMechanism::here(self.allocation)
+    }
+
+    /// How many memory slots of the pool wait for another instance after having had one; `None`
+    /// without a pool.
+    pub fn warm_slots(&self) -> Option<u32> {
+        let metrics = self.inner.pooling_allocator_metrics()?;
+        Some(metrics.unused_warm_memories())
     }
 
     /// Names everything that native code depends on: engine version, settings,
@@ -194,7 +212,7 @@ fn pool(instances_max: u32) -> PoolingAllocationConfig {
         .table_elements(TABLE_ELEMENTS_MAX)
         .max_core_instance_size(INSTANCE_METADATA_BYTES_MAX)
         .max_component_instance_size(INSTANCE_METADATA_BYTES_MAX);
-    if pages_can_be_scanned() {
+    if ResetMechanism::here(Allocation::Pooling) == ResetMechanism::WrittenPages {
         pool.pagemap_scan(Enabled::Auto)
             .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
             .table_keep_resident(KEEP_RESIDENT_BYTES);
@@ -213,19 +231,6 @@ pub(crate) fn slots(needs: Option<ResourcesRequired>) -> u32 {
         .div_ceil(MEMORIES_PER_SLOT)
         .max(tables.div_ceil(TABLES_PER_SLOT))
         .max(1)
-}
-
-/// Whether resetting memory by `PAGEMAP_SCAN` is safe here.
-///
-/// A dirty page that was swapped out is neither reset nor given back (an open
-/// upstream report, wasmtime PR 14357), so the next instance would read old data:
-/// the scan is used only on a machine that cannot swap.
-fn pages_can_be_scanned() -> bool {
-    match std::fs::read_to_string("/proc/swaps") {
-        // The first line is the heading; each further line is a swap area.
-        Ok(swaps) => swaps.lines().count() <= 1,
-        Err(_) => false,
-    }
 }
 
 fn fingerprint(engine: &wasmtime::Engine) -> [u8; 8] {

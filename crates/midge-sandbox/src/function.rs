@@ -6,29 +6,35 @@
 //! **Invariant:** linking happens here, once per function; an invocation only
 //! instantiates.
 
-use std::cell::Cell;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use midge_model::Revision;
+use midge_model::{Revision, Use};
 use wasmtime::component;
 
 use crate::artifact::{self, ArtifactCode, LoadError};
 use crate::contract::{CommandProgram, Program};
 use crate::engine::{self, Engine, EngineError, SandboxConfig};
 use crate::guest::{Guest, Guest01};
+use crate::guest_log::budget::LogBudget;
 use crate::host::dirs::OpenedDirs;
+use crate::host::learned::Learned;
+use crate::host::http_out;
+use crate::host::{config, files01, files02, files03, names, sockets};
 use crate::limits::HANDLES_MAX;
+use crate::powers::{Deployment, NodePowers, Powers};
 use crate::ticker::Ticker;
-use crate::turns::{FunctionId, Turns};
+use crate::turns::{Share, Turns};
 
 /// One process's engine, linkers and clock. Single-threaded: shared by `Rc`.
 pub struct Sandbox {
     shared: Rc<Shared>,
+    powers: NodePowers,
     components: component::Linker<Guest>,
     modules: wasmtime::Linker<Guest01>,
-    loaded: Cell<FunctionId>,
+    /// The same for functions that have a folder.
+    modules_with_files: wasmtime::Linker<Guest01>,
 }
 
 /// What every invocation needs of its sandbox.
@@ -42,21 +48,25 @@ pub(crate) struct Shared {
 pub struct LoadedFunction {
     pub(crate) revision: Revision,
     pub(crate) program: Program,
+    pub(crate) powers: Arc<Powers>,
     pub(crate) dirs: OpenedDirs,
     pool_slots: u32,
     pub(crate) sandbox: Rc<Shared>,
-    pub(crate) id: FunctionId,
+    /// What it gets of the worker's time.
+    pub(crate) share: Share,
+    /// What it may write into its log.
+    pub(crate) log: LogBudget,
     /// The function's name, as log lines and commands see it.
     pub(crate) label: Arc<str>,
 }
 
 impl Sandbox {
-    /// A sandbox for this process.
+    /// A sandbox for this process, which lends its guests `powers` as far as they are granted.
     ///
     /// # Errors
     ///
     /// The engine could not be made, or its clock not be started; nothing can run.
-    pub fn new(config: &SandboxConfig) -> Result<Self, EngineError> {
+    pub fn new(config: &SandboxConfig, powers: NodePowers) -> Result<Self, EngineError> {
         let engine = Engine::new(config)?;
         let refused = |error: wasmtime::Error| EngineError::Refused {
             allocation: config.allocation,
@@ -64,6 +74,9 @@ impl Sandbox {
         };
         let components = component_linker(&engine).map_err(refused)?;
         let modules = module_linker(&engine).map_err(refused)?;
+        let mut modules_with_files = modules.clone();
+        modules_with_files.allow_shadowing(true);
+        files01::link(&mut modules_with_files).map_err(refused)?;
         let ticker = Ticker::start(&engine).map_err(|source| EngineError::Ticker { source })?;
         Ok(Self {
             shared: Rc::new(Shared {
@@ -71,13 +84,14 @@ impl Sandbox {
                 ticker,
                 turns: Turns::default(),
             }),
+            powers,
             components,
             modules,
-            loaded: Cell::new(0),
+            modules_with_files,
         })
     }
 
-    /// Maps the native code at `artifact` and links it for `revision`.
+    /// Maps the native code at `artifact` and links it for the deployed revision.
     ///
     /// # Errors
     ///
@@ -86,27 +100,47 @@ impl Sandbox {
     pub fn load(
         &self,
         artifact: &Path,
-        revision: Revision,
+        deployment: Deployment,
     ) -> Result<Rc<LoadedFunction>, LoadError> {
-        let (program, pool_slots) = self.link(artifact).map_err(|error| error.of(artifact))?;
-        let dirs = OpenedDirs::open(&revision.grants.dirs)?;
-        let id = self.loaded.replace(self.loaded.get() + 1);
+        let has_folders = !deployment.revision.grants.dirs.is_empty()
+            || deployment.revision.grants.tmp_bytes.is_some();
+        let linked = self.link(artifact, has_folders);
+        let (program, pool_slots) = linked.map_err(|error| error.of(artifact))?;
+        let powers = self.powers.of(&deployment)?;
+        let revision = deployment.revision;
+        let usage = deployment.usage.as_ref();
+        let dirs = OpenedDirs::open(&revision.grants, usage, self.powers.tmp())?;
         Ok(Rc::new(LoadedFunction {
-            id,
+            share: self.shared.turns.share(revision.limits.weight),
+            log: LogBudget::of(&revision.limits),
             label: revision.function.as_str().into(),
             revision,
             program,
+            powers,
             dirs,
             pool_slots,
             sandbox: Rc::clone(&self.shared),
         }))
     }
 
-    fn link(&self, artifact: &Path) -> Result<(Program, u32), artifact::LoadFault> {
+    /// The engine that its functions run on.
+    pub fn engine(&self) -> &Engine {
+        &self.shared.engine
+    }
+
+    fn link(
+        &self,
+        artifact: &Path,
+        has_folders: bool,
+    ) -> Result<(Program, u32), artifact::LoadFault> {
         let engine = &self.shared.engine;
         match artifact::load(engine, artifact)? {
             ArtifactCode::Module(module) => {
-                let pre = self.modules.instantiate_pre(&module)?;
+                let linker = match has_folders {
+                    true => &self.modules_with_files,
+                    false => &self.modules,
+                };
+                let pre = linker.instantiate_pre(&module)?;
                 let slots = engine::slots(Some(module.resources_required()));
                 Ok((CommandProgram::Preview1(pre).into(), slots))
             }
@@ -125,12 +159,21 @@ impl LoadedFunction {
         &self.revision
     }
 
-    /// How many descriptors one instance may have open: none, unless it was granted a folder.
+    /// What it was seen to use since this was last asked; nothing unless it is watched.
+    pub fn take_uses(&self) -> Vec<Use> {
+        let learned = self.powers.learned.as_ref();
+        learned.map(Learned::take).unwrap_or_default()
+    }
+
+    /// How many descriptors one instance may have open: none, unless it was granted folders or
+    /// sockets.
     pub fn descriptors_max(&self) -> u32 {
-        if self.revision.grants.dirs.is_empty() {
-            return 0;
-        }
-        u32::try_from(HANDLES_MAX).expect("a few hundred")
+        let Revision { grants, limits, .. } = &self.revision;
+        let files = match self.dirs.is_empty() {
+            true => 0,
+            false => u32::try_from(HANDLES_MAX).expect("a few hundred"),
+        };
+        files + sockets::descriptors_max(grants, limits)
     }
 
     /// How many of the pool's slots one instance takes.
@@ -147,6 +190,13 @@ fn component_linker(engine: &Engine) -> wasmtime::Result<component::Linker<Guest
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     wasmtime_wasi::p3::add_to_linker(&mut linker)?;
     wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+    linker.allow_shadowing(true);
+    http_out::link_code02(&mut linker)?;
+    config::link(&mut linker)?;
+    files02::link(&mut linker)?;
+    files03::link(&mut linker)?;
+    names::add_to_linker(&mut linker)?;
+    sockets::add_to_linker(&mut linker)?;
     Ok(linker)
 }
 

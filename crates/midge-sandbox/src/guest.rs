@@ -5,35 +5,52 @@
 //!
 //! **Invariant:** a guest state is made for one invocation and dropped with it.
 
-use midge_model::{Outcome, Revision};
+use std::sync::Arc;
+
+use midge_model::Outcome;
+use wasmtime_wasi::filesystem::WasiFilesystemCtxView;
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::guest_log::{GuestLog, LogLabel};
+use crate::host::{clock, config};
 use crate::host::dirs::OpenedDirs;
-use crate::host::http_out::Denied;
+use crate::host::files::Files;
+use crate::host::files01;
+use crate::host::files02::FilesView;
+use crate::host::http_out::Outbound;
+use crate::host::sockets::{self, OpenSockets};
+use crate::host::tmp::TmpDir;
 use crate::limits::{HANDLE_BYTES_MAX, HANDLES_MAX, Meter, Metered};
+use crate::powers::Lent;
 
 /// Random bytes in one call.
-const RANDOM_BYTES_MAX: u64 = 64 << 10;
+pub(crate) const RANDOM_BYTES_MAX: u64 = 64 << 10;
 
 /// The state of a component's store.
 pub(crate) struct Guest {
-    /// Environment, folders, clocks, random numbers, stdio; sockets are denied.
+    /// Environment, folders, clocks, random numbers, stdio, sockets.
     wasi: WasiCtx,
     /// Bounds of header fields.
     http: WasiHttpCtx,
     /// Outbound HTTP.
-    outbound: Denied,
+    outbound: Outbound,
     /// The handles the guest holds.
-    table: ResourceTable,
+    pub(crate) table: ResourceTable,
+    /// The sockets that its handles do not show.
+    pub(crate) open_sockets: OpenSockets,
     /// What it may use.
     meter: Meter,
+    /// What it was granted.
+    pub(crate) lent: Arc<Lent>,
+    /// Its folders. Last, so that nothing in them is open any more when the private one goes.
+    files: Files,
 }
 
 impl Guest {
-    pub(crate) fn new(mut wasi: WasiCtxBuilder, meter: Meter) -> Self {
+    pub(crate) fn new(granted: Granted, lent: &Arc<Lent>, meter: Meter) -> Self {
+        let Granted { mut wasi, files } = granted;
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(HANDLE_BYTES_MAX);
         let mut table = ResourceTable::new();
@@ -41,9 +58,23 @@ impl Guest {
         Self {
             wasi: wasi.build(),
             http,
-            outbound: Denied,
+            outbound: Outbound::new(Arc::clone(lent)),
             table,
+            open_sockets: OpenSockets::default(),
             meter,
+            lent: Arc::clone(lent),
+            files,
+        }
+    }
+
+    /// Its folders, as those see them that act for it.
+    pub(crate) fn files(&mut self) -> FilesView<'_> {
+        FilesView {
+            engine: WasiFilesystemCtxView {
+                ctx: self.wasi.filesystem(),
+                table: &mut self.table,
+            },
+            files: &self.files,
         }
     }
 }
@@ -77,13 +108,23 @@ impl Metered for Guest {
 pub(crate) struct Guest01 {
     pub(crate) wasi: WasiP1Ctx,
     meter: Meter,
+    /// The descriptors of its files and folders.
+    pub(crate) files_table: files01::Table,
+    /// Its folders. Last, as in [`Guest`].
+    pub(crate) files: Files,
 }
 
 impl Guest01 {
-    pub(crate) fn new(mut wasi: WasiCtxBuilder, meter: Meter) -> Self {
+    pub(crate) fn new(granted: Granted, meter: Meter) -> Self {
+        let Granted { mut wasi, files } = granted;
         let mut wasi = wasi.build_p1();
         wasi.ctx().table.set_max_capacity(HANDLES_MAX);
-        Self { wasi, meter }
+        Self {
+            wasi,
+            meter,
+            files_table: files01::Table::default(),
+            files,
+        }
     }
 }
 
@@ -93,22 +134,29 @@ impl Metered for Guest01 {
     }
 }
 
-/// A WASI context with exactly what `revision` was granted: nothing but its own
+/// What a guest's state is made of.
+pub(crate) struct Granted {
+    pub(crate) wasi: WasiCtxBuilder,
+    files: Files,
+}
+
+/// A WASI context with exactly what was granted: nothing but the function's own
 /// environment and folders, a clock, random numbers, and a log to write to.
 pub(crate) fn granted(
-    revision: &Revision,
+    lent: &Arc<Lent>,
     dirs: &OpenedDirs,
+    tmp: Option<TmpDir>,
     label: LogLabel,
-) -> Result<WasiCtxBuilder, Outcome> {
+) -> Result<Granted, Outcome> {
     let mut wasi = WasiCtxBuilder::new();
     wasi.max_random_size(RANDOM_BYTES_MAX)
-        .allow_tcp(false)
-        .allow_udp(false)
-        .allow_ip_name_lookup(false)
         .stderr(GuestLog::new(label, "stderr"));
-    for (name, value) in &revision.grants.env {
+    sockets::govern(&mut wasi, lent);
+    for (name, value) in &lent.powers.grants.env {
         wasi.env(name, value);
     }
-    dirs.preopen(&mut wasi)?;
-    Ok(wasi)
+    config::into_env(&lent.powers, &mut wasi);
+    clock::grant(lent.powers.grants.clock, &mut wasi);
+    let files = dirs.lend(tmp, lent, &mut wasi)?;
+    Ok(Granted { wasi, files })
 }

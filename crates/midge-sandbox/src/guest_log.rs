@@ -1,10 +1,13 @@
 //! What a guest writes to stdout and stderr, line by line into its function's log.
 //!
-//! Decides where lines end and how much of them is kept. Printing, colours and
-//! control characters are the subscriber's business.
+//! Decides where lines end and how much of them one invocation may write. How much
+//! all of a function's invocations may write in a second is `budget.rs`. Printing,
+//! colours and control characters are the subscriber's business.
 //!
-//! **Invariant:** a guest that floods its log costs [`LOG_BYTES_MAX`] per
+//! **Invariant:** a guest that floods its log costs its function's `log_bytes` per
 //! invocation and no more, be it in long lines or in empty ones; writing never waits.
+
+pub(crate) mod budget;
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,26 +19,65 @@ use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
+use self::budget::LogBudget;
+
 /// The target of guest lines among the host's own events.
 pub const GUEST_LOG_TARGET: &str = "guest";
 
 /// A longer line is cut into lines of this size.
 const LINE_BYTES_MAX: usize = 4 << 10;
 
-/// What one invocation may write to one stream; the rest is dropped, and said so.
-const LOG_BYTES_MAX: usize = 256 << 10;
-
 /// What a line counts beside its bytes: about what it costs the host, however short it is.
-const LINE_COST_BYTES: usize = 256;
+const LINE_COST_BYTES: u64 = 256;
 
 /// How much a guest may hand over in one write.
 const WRITE_BYTES_MAX: usize = 64 << 10;
 
-/// Names the invocation in every line.
+/// Names the invocation in every line, and knows how much may be written in its name.
 #[derive(Debug, Clone)]
 pub(crate) struct LogLabel {
     pub(crate) function: Arc<str>,
     pub(crate) request_id: Arc<str>,
+    pub(crate) budget: LogBudget,
+}
+
+impl LogLabel {
+    /// Whether one more line may be written now. If not it is counted, and the count is told in a
+    /// line of its own, once a second. Whoever writes into a function's log asks here.
+    pub(crate) fn may_write(&self, stream: &'static str, line: &str) -> bool {
+        let taken = self.budget.take(counted_bytes(line.len()));
+        if let Some(notice) = taken.notice {
+            self.emit(stream, &notice);
+        }
+        taken.may_write
+    }
+
+    fn emit(&self, stream: &'static str, line: &str) {
+        tracing::info!(
+            target: GUEST_LOG_TARGET,
+            function = &*self.function,
+            request_id = &*self.request_id,
+            stream,
+            line,
+            "guest wrote"
+        );
+    }
+}
+
+#[cfg(test)]
+impl LogLabel {
+    /// The label of an invocation of function `f` with the safe limits.
+    pub(crate) fn of_a_test() -> Self {
+        Self {
+            function: "f".into(),
+            request_id: "r".into(),
+            budget: LogBudget::of(&midge_model::Limits::SAFE),
+        }
+    }
+}
+
+fn counted_bytes(line_bytes: usize) -> u64 {
+    (line_bytes as u64).saturating_add(LINE_COST_BYTES)
 }
 
 /// One of a guest's output streams. Clones write to the same lines.
@@ -65,22 +107,26 @@ struct Lines {
     label: LogLabel,
     stream: &'static str,
     partial: Vec<u8>,
-    counted_bytes: usize,
+    counted_bytes: u64,
 }
 
 impl Lines {
     fn append(&mut self, bytes: &[u8]) {
         let lines = bytes.split_inclusive(|&byte| byte == b'\n');
         for piece in lines.flat_map(|line| line.chunks(LINE_BYTES_MAX)) {
-            if self.counted_bytes >= LOG_BYTES_MAX {
+            if self.has_written_all() {
                 return;
             }
             self.append_piece(piece);
-            if self.counted_bytes >= LOG_BYTES_MAX {
+            if self.has_written_all() {
                 self.end_line();
                 self.emit("further output of this invocation is dropped, it wrote too much");
             }
         }
+    }
+
+    fn has_written_all(&self) -> bool {
+        self.counted_bytes >= self.label.budget.bytes_max
     }
 
     /// Adds a piece that is no longer than a line and ends at most one.
@@ -89,7 +135,7 @@ impl Lines {
             self.end_line();
         }
         self.partial.extend_from_slice(piece);
-        self.counted_bytes += piece.len();
+        self.counted_bytes += piece.len() as u64;
         if self.partial.last() == Some(&b'\n') {
             self.partial.pop();
             if self.partial.last() == Some(&b'\r') {
@@ -106,14 +152,9 @@ impl Lines {
     }
 
     fn emit(&self, line: &str) {
-        tracing::info!(
-            target: GUEST_LOG_TARGET,
-            function = &*self.label.function,
-            request_id = &*self.label.request_id,
-            stream = self.stream,
-            line,
-            "guest wrote"
-        );
+        if self.label.may_write(self.stream, line) {
+            self.label.emit(self.stream, line);
+        }
     }
 }
 
@@ -185,11 +226,11 @@ impl AsyncWrite for GuestLog {
 mod tests {
     use super::*;
 
-    fn counted_after(written: &[u8], times: usize) -> usize {
-        let label = LogLabel {
-            function: "f".into(),
-            request_id: "r".into(),
-        };
+    const LOG_BYTES_MAX: u64 = 256 << 10;
+
+    fn counted_after(bytes_max: u64, written: &[u8], times: usize) -> u64 {
+        let mut label = LogLabel::of_a_test();
+        label.budget.bytes_max = bytes_max;
         let log = GuestLog::new(label, "stdout");
         for _ in 0..times {
             log.append(written);
@@ -199,13 +240,19 @@ mod tests {
 
     #[test]
     fn a_flood_of_empty_lines_is_over_as_soon_as_one_of_long_lines() {
-        let most = LOG_BYTES_MAX + LINE_BYTES_MAX + 2 * LINE_COST_BYTES;
-        assert!(counted_after(&[b'\n'; 1 << 16], 1_000) <= most);
-        assert!(counted_after(&[b'x'; 1 << 16], 1_000) <= most);
+        let most = LOG_BYTES_MAX + counted_bytes(LINE_BYTES_MAX) + LINE_COST_BYTES;
+        assert!(counted_after(LOG_BYTES_MAX, &[b'\n'; 1 << 16], 1_000) <= most);
+        assert!(counted_after(LOG_BYTES_MAX, &[b'x'; 1 << 16], 1_000) <= most);
     }
 
     #[test]
     fn an_honest_line_costs_its_bytes_and_a_little() {
-        assert_eq!(counted_after(b"hello\n", 1), 6 + LINE_COST_BYTES);
+        let counted = counted_after(LOG_BYTES_MAX, b"hello\n", 1);
+        assert_eq!(counted, 6 + LINE_COST_BYTES);
+    }
+
+    #[test]
+    fn a_limit_of_nothing_lets_nothing_through() {
+        assert_eq!(counted_after(0, b"hello\n", 10), 0);
     }
 }

@@ -3,6 +3,8 @@
 //! Decides whether an import can be satisfied and, if not, what to say about it.
 //! The list below is checked against the linkers by a test, so it cannot promise
 //! what is not linked.
+//!
+//! **Invariant:** depends on nothing of the engine, so that it can be fuzzed without one.
 
 use serde::Serialize;
 
@@ -19,6 +21,9 @@ pub struct Import {
     /// The grant without which it is there but answers "denied".
     #[serde(skip_serializing_if = "Option::is_none")]
     pub needs_grant: Option<&'static str>,
+    /// What it could reach with such a grant, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reaches: Option<&'static str>,
 }
 
 impl Import {
@@ -38,6 +43,7 @@ impl Import {
             version: version.map(str::to_owned),
             provided: offered.is_some(),
             needs_grant: offered.and_then(|offer| offer.grant),
+            reaches: offered.and_then(|offer| offer.grant).map(reach_of),
         }
     }
 
@@ -101,6 +107,34 @@ fn offered_packages(prefix: &str) -> String {
     packages.join(", ")
 }
 
+/// What could be reached with a grant. Which of it can be is what the grant's text says.
+fn reach_of(grant: &str) -> &'static str {
+    match grant {
+        FILES => "folders of the host",
+        HTTP => "HTTP servers",
+        TCP => "servers over TCP",
+        UDP => "hosts over UDP",
+        SOCKETS => "hosts over TCP and UDP",
+        DNS => "names in the DNS",
+        SECRETS => "secrets",
+        // A test asks for a word for every grant above.
+        _ => "what is granted",
+    }
+}
+
+/// The one version of `wasi:config` there is; a release will be another interface.
+pub(crate) const CONFIG_VERSION: &str = "0.2.0-rc.1";
+
+/// The grants that interfaces need, as the manifest writes them.
+const FILES: &str = "dirs or tmp";
+const HTTP: &str = "http";
+const TCP: &str = "tcp or listen";
+const UDP: &str = "udp";
+/// Both of them are one interface in 0.3.
+const SOCKETS: &str = "tcp, udp or listen";
+const DNS: &str = "dns";
+const SECRETS: &str = "secrets";
+
 /// Interfaces of one package in one version.
 struct Offer {
     package: &'static str,
@@ -129,7 +163,12 @@ impl Offer {
             };
             minor(a) == minor(b)
         };
-        self.names(name) && same_minor(self.version, version) && !version.contains('-')
+        // Before a release each version is an interface of its own.
+        let releases = ![self.version, version]
+            .iter()
+            .any(|text| text.contains('-'));
+        self.names(name)
+            && (version == self.version || releases && same_minor(self.version, version))
     }
 }
 
@@ -137,7 +176,8 @@ const PREVIEW1: Offer = Offer {
     package: "wasi_snapshot_preview1",
     version: "",
     interfaces: &[],
-    grant: None,
+    // Of all that it has, files alone are a power.
+    grant: Some(FILES),
 };
 
 const CLI: &[&str] = &[
@@ -171,7 +211,7 @@ const HOST: &[Offer] = &[
         package: "wasi:filesystem",
         version: "0.2.12",
         interfaces: &["preopens", "types"],
-        grant: Some("dirs"),
+        grant: Some(FILES),
     },
     Offer {
         package: "wasi:io",
@@ -188,16 +228,26 @@ const HOST: &[Offer] = &[
     Offer {
         package: "wasi:sockets",
         version: "0.2.12",
-        interfaces: &[
-            "instance-network",
-            "ip-name-lookup",
-            "network",
-            "tcp",
-            "tcp-create-socket",
-            "udp",
-            "udp-create-socket",
-        ],
-        grant: Some("tcp, udp or dns"),
+        interfaces: &["instance-network", "network"],
+        grant: None,
+    },
+    Offer {
+        package: "wasi:sockets",
+        version: "0.2.12",
+        interfaces: &["tcp", "tcp-create-socket"],
+        grant: Some(TCP),
+    },
+    Offer {
+        package: "wasi:sockets",
+        version: "0.2.12",
+        interfaces: &["udp", "udp-create-socket"],
+        grant: Some(UDP),
+    },
+    Offer {
+        package: "wasi:sockets",
+        version: "0.2.12",
+        interfaces: &["ip-name-lookup"],
+        grant: Some(DNS),
     },
     Offer {
         package: "wasi:http",
@@ -209,7 +259,13 @@ const HOST: &[Offer] = &[
         package: "wasi:http",
         version: "0.2.12",
         interfaces: &["outgoing-handler"],
-        grant: Some("http"),
+        grant: Some(HTTP),
+    },
+    Offer {
+        package: "wasi:config",
+        version: CONFIG_VERSION,
+        interfaces: &["store"],
+        grant: Some(SECRETS),
     },
     Offer {
         package: "wasi:cli",
@@ -233,7 +289,7 @@ const HOST: &[Offer] = &[
         package: "wasi:filesystem",
         version: "0.3.0",
         interfaces: &["preopens", "types"],
-        grant: Some("dirs"),
+        grant: Some(FILES),
     },
     Offer {
         package: "wasi:random",
@@ -244,8 +300,14 @@ const HOST: &[Offer] = &[
     Offer {
         package: "wasi:sockets",
         version: "0.3.0",
-        interfaces: &["ip-name-lookup", "types"],
-        grant: Some("tcp, udp or dns"),
+        interfaces: &["types"],
+        grant: Some(SOCKETS),
+    },
+    Offer {
+        package: "wasi:sockets",
+        version: "0.3.0",
+        interfaces: &["ip-name-lookup"],
+        grant: Some(DNS),
     },
     Offer {
         package: "wasi:http",
@@ -257,7 +319,7 @@ const HOST: &[Offer] = &[
         package: "wasi:http",
         version: "0.3.0",
         interfaces: &["client"],
-        grant: Some("http"),
+        grant: Some(HTTP),
     },
 ];
 
@@ -302,6 +364,15 @@ mod tests {
     }
 
     #[test]
+    fn every_power_says_what_it_reaches() {
+        for offer in HOST.iter().chain([&PREVIEW1]) {
+            if let Some(grant) = offer.grant {
+                assert_ne!(reach_of(grant), "what is granted", "{grant}");
+            }
+        }
+    }
+
+    #[test]
     fn a_wrong_version_is_told_the_right_ones() {
         assert_eq!(
             check("wasi:cli/stdin@0.1.0"),
@@ -310,6 +381,18 @@ mod tests {
         assert_eq!(
             check("wasi:http/client@0.3.0-rc-2026-03-15"),
             "this host has `wasi:http/client` in version 0.3.0: build with matching tools"
+        );
+    }
+
+    #[test]
+    fn what_is_not_released_is_provided_in_that_version_only() {
+        assert_eq!(
+            check("wasi:config/store@0.2.0-rc.1"),
+            "provided, denied without `secrets`"
+        );
+        assert_eq!(
+            check("wasi:config/store@0.2.0"),
+            "this host has `wasi:config/store` in version 0.2.0-rc.1: build with matching tools"
         );
     }
 

@@ -87,7 +87,7 @@ pub enum InspectError {
         /// `component` or `core module`.
         kind: &'static str,
         /// The import that cannot be satisfied.
-        import: Import,
+        import: Box<Import>,
         /// What the host has that comes nearest, and the likely fix.
         advice: String,
     },
@@ -172,7 +172,7 @@ impl Inspection {
                     _ => "component",
                 },
                 advice: imports::advice(import),
-                import: import.clone(),
+                import: Box::new(import.clone()),
             }),
         }
     }

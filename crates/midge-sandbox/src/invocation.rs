@@ -22,16 +22,18 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use wasmtime::Store;
-use wasmtime_wasi::WasiCtxBuilder;
 
 use crate::body::{GuestBody, RequestBody, ResponseBody};
 use crate::contract::{CommandProgram, GuestHead, HeadSender, HttpProgram, Program};
 use crate::contract::{cgi, command, http02, http03};
+use crate::cpu::Stopwatch;
 use crate::function::{LoadedFunction, Shared};
-use crate::guest::{self, Guest, Guest01};
+use crate::guest::{self, Granted, Guest, Guest01};
 use crate::guest_log::{GuestLog, LogLabel};
+use crate::host::tmp::TmpDir;
 use crate::limits::{self, Meter, Metered, Vitals};
 use crate::outcome::Watch;
+use crate::powers::Lent;
 use crate::stdout_pipe::stdout_pipe;
 
 /// Who sent a request, and over which connection.
@@ -69,6 +71,8 @@ pub struct Answer {
     pub instantiate: Duration,
     /// Running the guest until the head of its response was there.
     pub run: Duration,
+    /// The processor time it has used so far.
+    pub cpu: Duration,
     /// The most memory the instance held so far, in bytes.
     pub memory_peak_bytes: u64,
 }
@@ -88,8 +92,13 @@ impl LoadedFunction {
         let answer_has_body = invocation.request.method() != Method::HEAD;
 
         let vitals = Arc::new(Vitals::default());
-        let running = self.start(invocation, &vitals)?;
-        let response = running.response(answer_has_body, &vitals).await;
+        let tmp = self.dirs.tmp().await?;
+        let running = self.start(invocation, tmp, &vitals)?;
+        let bounds = AnswerBounds {
+            body_allowed: answer_has_body,
+            body_bytes_max: limits.response_body_bytes,
+        };
+        let response = running.response(bounds, &vitals).await;
         // Whatever the guest made of it, it never saw the whole request.
         if let Some(too_large @ Outcome::Refused(Refusal::BodyTooLarge { .. })) = vitals.outcome() {
             return Err(too_large.clone());
@@ -100,12 +109,18 @@ impl LoadedFunction {
             response,
             instantiate: vitals.instantiate(),
             run,
+            cpu: vitals.cpu(),
             memory_peak_bytes: vitals.memory_peak_bytes(),
         })
     }
 
     /// Spawns the guest; from here on it runs whether or not anybody polls.
-    fn start(&self, invocation: Invocation<'_>, vitals: &Arc<Vitals>) -> Result<Running, Outcome> {
+    fn start(
+        &self,
+        invocation: Invocation<'_>,
+        tmp: Option<TmpDir>,
+        vitals: &Arc<Vitals>,
+    ) -> Result<Running, Outcome> {
         let Invocation {
             request,
             caller,
@@ -116,18 +131,22 @@ impl LoadedFunction {
         let label = LogLabel {
             function: Arc::clone(&self.label),
             request_id: caller.request_id.as_str().into(),
+            budget: self.log.clone(),
         };
-        let mut wasi = guest::granted(&self.revision, &self.dirs, label.clone())?;
+        let lent = self.powers.lend(label.clone());
+        let mut granted = guest::granted(&lent, &self.dirs, tmp, label.clone())?;
         let limits = self.revision.limits;
         let watch = Watch {
             deadline,
             limits,
             vitals: Arc::clone(vitals),
-            contender: self.sandbox.turns.contender(self.id),
+            stopwatch: Stopwatch::new(Arc::clone(vitals), deadline),
+            contender: self.share.contender(),
         };
         let run = Run {
             sandbox: Rc::clone(&self.sandbox),
             watch,
+            lent,
             _permit: permit,
         };
         let (sender, head) = oneshot::channel();
@@ -137,8 +156,8 @@ impl LoadedFunction {
 
         Ok(match &self.program {
             Program::Http(program) => {
-                wasi.stdout(GuestLog::new(label, "stdout"));
-                let task = run.http(Rc::clone(program), wasi, (request, caller.https), sender);
+                granted.wasi.stdout(GuestLog::new(label, "stdout"));
+                let task = run.http(Rc::clone(program), granted, (request, caller.https), sender);
                 Running {
                     task: spawn(task),
                     head: Head::Response(head),
@@ -146,13 +165,15 @@ impl LoadedFunction {
             }
             Program::Command(program) => {
                 for (name, value) in cgi::variables(&request, caller, mount) {
-                    wasi.env(name, value);
+                    granted.wasi.env(name, value);
                 }
                 let (pipe, stdout) = stdout_pipe();
-                wasi.arg(&*self.label)
+                granted
+                    .wasi
+                    .arg(&*self.label)
                     .stdin(command::stdin(request.into_body()))
                     .stdout(pipe);
-                let task = run.command(Rc::clone(program), wasi, sender);
+                let task = run.command(Rc::clone(program), granted, sender);
                 Running {
                     task: spawn(task),
                     head: Head::Stdout(stdout),
@@ -170,6 +191,7 @@ fn spawn(task: impl Future<Output = ()> + 'static) -> AbortOnDropHandle<()> {
 struct Run {
     sandbox: Rc<Shared>,
     watch: Watch,
+    lent: Arc<Lent>,
     /// Dropped after the store, which is a local of the run: the slot is free only then.
     _permit: Box<dyn Any>,
 }
@@ -178,12 +200,12 @@ impl Run {
     async fn http(
         self,
         program: Rc<HttpProgram>,
-        wasi: WasiCtxBuilder,
+        granted: Granted,
         (request, https): (Request<RequestBody>, bool),
         head: HeadSender,
     ) {
         let _ticking = self.sandbox.ticker.enter();
-        let store = &mut self.store(Guest::new(wasi, self.meter()));
+        let store = &mut self.store(Guest::new(granted, &self.lent, self.meter()));
         match &*program {
             HttpProgram::V02(pre) => {
                 let call = http02::call(pre, store, request, https, head);
@@ -196,19 +218,19 @@ impl Run {
         }
     }
 
-    async fn command(self, program: Rc<CommandProgram>, wasi: WasiCtxBuilder, head: HeadSender) {
+    async fn command(self, program: Rc<CommandProgram>, granted: Granted, head: HeadSender) {
         let _ticking = self.sandbox.ticker.enter();
         match &*program {
             CommandProgram::Preview1(pre) => {
-                let store = &mut self.store(Guest01::new(wasi, self.meter()));
+                let store = &mut self.store(Guest01::new(granted, self.meter()));
                 self.watch.over(command::call01(pre, store, head)).await;
             }
             CommandProgram::V02(pre) => {
-                let store = &mut self.store(Guest::new(wasi, self.meter()));
+                let store = &mut self.store(Guest::new(granted, &self.lent, self.meter()));
                 self.watch.over(command::call02(pre, store, head)).await;
             }
             CommandProgram::V03(pre) => {
-                let store = &mut self.store(Guest::new(wasi, self.meter()));
+                let store = &mut self.store(Guest::new(granted, &self.lent, self.meter()));
                 self.watch.over(command::call03(pre, store, head)).await;
             }
         }
@@ -223,11 +245,7 @@ impl Run {
 
     fn store<T: Metered>(&self, state: T) -> Store<T> {
         let mut store = Store::new(&self.sandbox.engine.inner, state);
-        limits::bind(
-            &mut store,
-            self.watch.deadline,
-            Arc::clone(&self.watch.contender),
-        );
+        limits::bind(&mut store, self.watch.deadline, self.watch.stopwatch.pace());
         store
     }
 }
@@ -248,7 +266,7 @@ impl Running {
     /// The head of the guest's response, or how the guest ended without one.
     async fn response(
         self,
-        request_allows_body: bool,
+        bounds: AnswerBounds,
         vitals: &Arc<Vitals>,
     ) -> Result<Response<ResponseBody>, Outcome> {
         let head = match self.head {
@@ -265,7 +283,7 @@ impl Running {
         let response = head.map_err(|error_code| Outcome::Failed {
             reason: format!("answered with {error_code}"),
         })?;
-        Ok(with_body(response, self.task, request_allows_body, vitals))
+        with_body(response, self.task, bounds, vitals)
     }
 }
 
@@ -279,32 +297,48 @@ async fn outcome_without_head(task: AbortOnDropHandle<()>, vitals: &Vitals) -> O
     }
 }
 
+/// What the body of an answer is held to.
+#[derive(Clone, Copy)]
+struct AnswerBounds {
+    /// Whether this method's answers have one at all.
+    body_allowed: bool,
+    body_bytes_max: u64,
+}
+
 /// Hands the running guest over to the body of its response.
 fn with_body(
     response: Response<GuestBody>,
     task: AbortOnDropHandle<()>,
-    request_allows_body: bool,
+    bounds: AnswerBounds,
     vitals: &Arc<Vitals>,
-) -> Response<ResponseBody> {
-    let body_on_the_wire = request_allows_body
+) -> Result<Response<ResponseBody>, Outcome> {
+    let body_on_the_wire = bounds.body_allowed
         && response.status() != StatusCode::NO_CONTENT
         && response.status() != StatusCode::NOT_MODIFIED;
     let declared_bytes = response
         .headers()
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse().ok());
+    let limit_bytes = bounds.body_bytes_max;
+    if body_on_the_wire && declared_bytes.is_some_and(|bytes: u64| bytes > limit_bytes) {
+        // Better told than cut off in the middle. The guest ends with its task.
+        let too_large = Outcome::ResponseTooLarge { limit_bytes };
+        vitals.end(too_large.clone());
+        return Err(too_large);
+    }
     let guest = task.detach().abort_handle();
+    let vitals = Arc::clone(vitals);
     let response =
-        response.map(|body| ResponseBody::new(body, declared_bytes, Arc::clone(vitals), guest));
+        response.map(|body| ResponseBody::new(body, declared_bytes, limit_bytes, vitals, guest));
     if body_on_the_wire {
-        return response;
+        return Ok(response);
     }
     // The guest goes on writing to nobody until its own end or its deadline.
-    response.map(|body| {
+    Ok(response.map(|body| {
         let ended = body.finished_twin();
         tokio::task::spawn_local(body.drain());
         ended
-    })
+    }))
 }
 
 fn refuse_large_body(request: &Request<RequestBody>, limit_bytes: u64) -> Result<(), Outcome> {

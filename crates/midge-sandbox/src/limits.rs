@@ -14,7 +14,7 @@ use midge_model::Outcome;
 use tokio::time::Instant;
 use wasmtime::{ResourceLimiter, Store, UpdateDeadline};
 
-use crate::turns::Contender;
+use crate::cpu::Pace;
 
 /// Elements of one table; a pooled table reserves room for as many.
 pub(crate) const TABLE_ELEMENTS_MAX: usize = 1 << 17;
@@ -35,7 +35,7 @@ pub(crate) const HANDLE_BYTES_MAX: usize = 64 << 10;
 
 /// Bytes a guest may pass to the host in one call; more is a trap. The largest honest
 /// argument is one body chunk or one list of headers.
-const HOST_CALL_BYTES_MAX: usize = 16 << 20;
+pub(crate) const HOST_CALL_BYTES_MAX: usize = 16 << 20;
 
 /// Core instances, memories and tables of one instance, whatever their size. A CPython
 /// component has a few dozen core instances.
@@ -51,6 +51,7 @@ pub(crate) struct Vitals {
     memory_peak_bytes: AtomicU64,
     memory_refused: AtomicBool,
     instantiate_nanos: AtomicU64,
+    cpu_nanos: AtomicU64,
 }
 
 impl Vitals {
@@ -76,6 +77,18 @@ impl Vitals {
 
     pub(crate) fn instantiate(&self) -> Duration {
         Duration::from_nanos(self.instantiate_nanos.load(Ordering::Relaxed))
+    }
+
+    /// The processor time that the guest has used so far.
+    pub(crate) fn cpu(&self) -> Duration {
+        Duration::from_nanos(self.cpu_nanos.load(Ordering::Relaxed))
+    }
+
+    /// Adds to it, and tells the sum.
+    pub(crate) fn add_cpu(&self, used: Duration) -> Duration {
+        let nanos = u64::try_from(used.as_nanos()).unwrap_or(u64::MAX);
+        let before = self.cpu_nanos.fetch_add(nanos, Ordering::Relaxed);
+        Duration::from_nanos(before.saturating_add(nanos))
     }
 
     pub(crate) fn note_instantiated(&self, took: Duration) {
@@ -183,7 +196,7 @@ pub(crate) trait Metered: 'static {
 }
 
 /// Puts every limit on a new store: memory, handles, host-call arguments and time.
-pub(crate) fn bind<T: Metered>(store: &mut Store<T>, deadline: Instant, contender: Arc<Contender>) {
+pub(crate) fn bind<T: Metered>(store: &mut Store<T>, deadline: Instant, pace: Arc<Pace>) {
     store.limiter(|state| state.meter());
     store.set_hostcall_fuel(HOST_CALL_BYTES_MAX);
     store.set_max_component_handles(HANDLES_MAX);
@@ -192,13 +205,14 @@ pub(crate) fn bind<T: Metered>(store: &mut Store<T>, deadline: Instant, contende
     }
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(move |_| {
-        if Instant::now() >= deadline {
+        let now = Instant::now();
+        if now >= deadline {
             return Ok(UpdateDeadline::Interrupt);
         }
-        Ok(UpdateDeadline::YieldCustom(
-            1,
-            Box::pin(contender.next_turn()),
-        ))
+        if !pace.tick_is_over(now) {
+            return Ok(UpdateDeadline::Continue(1));
+        }
+        Ok(UpdateDeadline::YieldCustom(1, Box::pin(pace.interrupt())))
     });
 }
 

@@ -9,8 +9,9 @@
 use std::any::Any;
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 
 use futures::FutureExt;
 use midge_model::{Limits, Outcome, Refusal};
@@ -18,6 +19,7 @@ use tokio::time::{Instant, timeout_at};
 use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
+use crate::cpu::{Stopwatch, polled_again};
 use crate::limits::Vitals;
 use crate::turns::Contender;
 
@@ -25,12 +27,16 @@ use crate::turns::Contender;
 const REASON_BYTES_MAX: usize = 1 << 10;
 const FRAME_NAME_BYTES_MAX: usize = 100;
 
+/// From this size on taking an instance down takes long enough to be counted.
+const LARGE_BYTES: u64 = 4 << 20;
+
 /// What an invocation is held to, and where its end is noted.
 pub(crate) struct Watch {
     pub(crate) deadline: Instant,
     pub(crate) limits: Limits,
     pub(crate) vitals: Arc<Vitals>,
-    pub(crate) contender: Arc<Contender>,
+    pub(crate) stopwatch: Stopwatch,
+    pub(crate) contender: Contender,
 }
 
 impl Watch {
@@ -41,15 +47,13 @@ impl Watch {
     /// outcome.
     pub(crate) async fn over(&self, call: impl Future<Output = wasmtime::Result<()>>) {
         let mut call = pin!(call);
-        let in_turn = poll_fn(|cx| {
-            let polled = call.as_mut().poll(cx);
-            self.contender.end_turn();
-            polled
-        });
-        let guarded = AssertUnwindSafe(in_turn).catch_unwind();
+        let guarded = AssertUnwindSafe(self.in_turns(call.as_mut())).catch_unwind();
         let outcome = match timeout_at(self.deadline, guarded).await {
-            Ok(Ok(Ok(()))) => Outcome::Responded,
-            Ok(Ok(Err(error))) => of_error(&error, &self.limits, &self.vitals),
+            Ok(Ok(Some(Ok(())))) => Outcome::Responded,
+            Ok(Ok(Some(Err(error)))) => of_error(&error, &self.limits, &self.vitals),
+            Ok(Ok(None)) => Outcome::OutOfCpu {
+                limit: self.limits.cpu,
+            },
             Ok(Err(panic)) => {
                 let reason = format!("panicked: {}", panic_text(&*panic));
                 Outcome::Host { reason }
@@ -59,6 +63,38 @@ impl Watch {
             },
         };
         self.vitals.end(outcome);
+        if self.vitals.memory_peak_bytes() >= LARGE_BYTES {
+            self.contender.pays_until_dropped();
+        }
+    }
+
+    /// Polls the guest whenever it is its turn. `None`: it has used up its processor time.
+    ///
+    /// Looked at here, behind every stint, and not by the engine's callback, so that it holds for
+    /// a guest whose host calls do all the work as well.
+    async fn in_turns(
+        &self,
+        mut call: Pin<&mut impl Future<Output = wasmtime::Result<()>>>,
+    ) -> Option<wasmtime::Result<()>> {
+        loop {
+            self.contender.turn().await;
+            let (polled, stint) = poll_fn(|cx| {
+                let stint = self.stopwatch.measure(|| call.as_mut().poll(cx));
+                Poll::Ready(stint)
+            })
+            .await;
+            self.contender.end_turn(stint.used, stint.interrupted);
+            if let Poll::Ready(ended) = polled {
+                return Some(ended);
+            }
+            if self.vitals.cpu() > self.limits.cpu {
+                return None;
+            }
+            if !stint.interrupted {
+                // What it waits for has the task's waker.
+                polled_again().await;
+            }
+        }
     }
 }
 
@@ -119,11 +155,21 @@ mod tests {
     use crate::turns::Turns;
 
     async fn check(call: impl Future<Output = wasmtime::Result<()>>) -> Outcome {
+        check_within(Limits::SAFE, call).await
+    }
+
+    async fn check_within(
+        limits: Limits,
+        call: impl Future<Output = wasmtime::Result<()>>,
+    ) -> Outcome {
+        let vitals = Arc::<Vitals>::default();
+        let deadline = Instant::now() + limits.time;
         let watch = Watch {
-            deadline: Instant::now() + Limits::SAFE.time,
-            limits: Limits::SAFE,
-            vitals: Arc::default(),
-            contender: Turns::default().contender(0),
+            deadline,
+            limits,
+            stopwatch: Stopwatch::new(Arc::clone(&vitals), deadline),
+            vitals,
+            contender: Turns::default().share(100).contender(),
         };
         watch.over(call).await;
         watch.vitals.outcome().unwrap().clone()
@@ -143,6 +189,23 @@ mod tests {
         let limit = Limits::SAFE.time;
         assert_eq!(outcome, Outcome::OutOfTime { limit });
         assert!(before.elapsed() < limit + Duration::from_millis(20));
+    }
+
+    /// No tick ends the stints of such a guest, and nothing of its own code runs.
+    #[tokio::test]
+    async fn a_guest_whose_host_calls_compute_is_out_of_cpu() {
+        let limits = Limits {
+            cpu: Duration::from_millis(20),
+            ..Limits::SAFE
+        };
+        let calls_on = poll_fn(|cx| {
+            let began = Instant::now();
+            while began.elapsed() < Duration::from_micros(100) {}
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        });
+        let outcome = check_within(limits, calls_on).await;
+        assert_eq!(outcome, Outcome::OutOfCpu { limit: limits.cpu });
     }
 
     #[tokio::test(start_paused = true)]

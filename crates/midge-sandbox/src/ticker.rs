@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::engine::Engine;
 
 /// How long a guest may compute before others get their turn.
-const TICK: Duration = Duration::from_millis(1);
+pub(crate) const TICK: Duration = Duration::from_millis(1);
 
 /// Ticks without any guest before the thread goes to sleep; a busy worker whose
 /// requests come with gaps should not pay a wake-up for each.

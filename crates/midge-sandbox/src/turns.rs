@@ -1,263 +1,217 @@
 //! Whose turn it is to compute, among the guests of one worker.
 //!
-//! Decides the order of guests that were interrupted at a tick: one at a time, round
-//! robin over *functions* and first come, first served within one. A guest that has
-//! not used up a tick yet never waits here, so a quick request of one function runs
-//! between two ticks of another, however many busy requests that one has.
+//! Decides who must wait for a turn, and when a turn begins. Turns go by weighted fair queueing
+//! over *functions* (`queue.rs`): the one that has used least for its weight is next, however many
+//! guests it has. Within a function, guests that begin and guests that were interrupted
+//! alternate. Measuring what they use is `cpu.rs`.
 //!
-//! **Invariant:** at most one interrupted guest is ready to run; all others cost the
-//! worker's scheduler nothing.
+//! **Invariant:** between two looks at the sockets guests compute for about two ticks, however many
+//! there are; of those that wait, one is ready to run and the others cost the scheduler nothing.
 
-use std::collections::VecDeque;
+mod queue;
+
+use std::cell::{Cell, RefCell, RefMut};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::task::yield_now;
+use tokio::time::Instant;
+
+use self::queue::{Account, Queue};
+
+/// Who has a turn lets whatever the sockets brought go first: until so many rounds of the worker's
+/// tasks passed in which no guest ran. From a connection to its guest is one round.
+const QUIET_ROUNDS: u32 = 2;
 
 /// The turns of one worker. Clones share them.
-///
-/// Behind a mutex only because the engine asks that what it calls can move between
-/// threads; there is one thread, and the lock is taken once per tick of a busy guest.
 #[derive(Clone, Default)]
-pub(crate) struct Turns(Arc<Mutex<Queue>>);
+pub(crate) struct Turns(Rc<RefCell<Queue>>);
 
-#[derive(Default)]
-struct Queue {
-    /// Functions with waiting guests, the next one first.
-    functions: VecDeque<(FunctionId, VecDeque<Ticket>)>,
-    /// Whose turn it is.
-    current: Option<Ticket>,
-    tickets: u64,
-}
-
-/// Tells the functions of a worker apart.
-pub(crate) type FunctionId = usize;
-
-/// One wait of one guest. Numbers start at 1.
-struct Ticket {
-    number: u64,
-    waker: Waker,
+/// One function's account. A function without guests costs nothing but the memory of it.
+#[derive(Clone)]
+pub(crate) struct Share {
+    turns: Turns,
+    account: Rc<Account>,
 }
 
 /// One guest, as far as turns are concerned.
 pub(crate) struct Contender {
-    turns: Turns,
-    function: FunctionId,
-    /// The ticket of the turn that this guest is having; 0 when it has none.
-    having: AtomicU64,
+    share: Share,
+    /// The ticket of the turn that this guest is having.
+    having: Cell<Option<u64>>,
+    interrupted: Cell<bool>,
+    ended: Cell<Option<Instant>>,
 }
 
 impl Turns {
-    /// A new guest of `function`.
-    pub(crate) fn contender(&self, function: FunctionId) -> Arc<Contender> {
-        Arc::new(Contender {
+    /// A new function, which gets turns by its weight.
+    pub(crate) fn share(&self, weight: u32) -> Share {
+        Share {
             turns: self.clone(),
-            function,
-            having: AtomicU64::new(0),
-        })
+            account: Account::new(weight),
+        }
+    }
+}
+
+impl Share {
+    /// A new guest of this function.
+    pub(crate) fn contender(&self) -> Contender {
+        Contender {
+            share: self.clone(),
+            having: Cell::new(None),
+            interrupted: Cell::new(false),
+            ended: Cell::new(None),
+        }
     }
 
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queue(&self) -> RefMut<'_, Queue> {
+        self.turns.0.borrow_mut()
     }
 }
 
 impl Contender {
-    /// Waits until this guest may compute for another tick.
-    pub(crate) fn next_turn(self: &Arc<Self>) -> impl Future<Output = ()> + Send + 'static {
-        let mut turn = Turn {
-            contender: Arc::clone(self),
+    /// Waits until this guest may compute. It does so at once, in the poll in which this resolves,
+    /// and then calls [`Contender::end_turn`].
+    pub(crate) async fn turn(&self) {
+        if !self.interrupted.get() && self.share.queue().begins_at_once(&self.share.account) {
+            return;
+        }
+        let mut wait = Wait {
+            contender: self,
             number: None,
         };
-        async move {
-            (&mut turn).await;
-            // Tokio's own yield goes behind the I/O driver. Without it the turns of busy guests
-            // would follow each other and sockets wait for 61 of them.
-            tokio::task::yield_now().await;
-            turn.begin();
+        loop {
+            (&mut wait).await;
+            if self.share.queue().sockets_are_due() {
+                self.let_others_go_first().await;
+            }
+            if wait.begins() {
+                return;
+            }
         }
     }
 
-    /// Gives up the turn that this guest is having, if any. To be called whenever the guest stops
-    /// computing: it was interrupted, waits for something, or has ended.
-    pub(crate) fn end_turn(&self) {
-        let number = self.having.swap(0, Ordering::Relaxed);
-        if number != 0 {
-            self.turns.queue().forget(number);
+    /// The guest stopped computing: it was interrupted, waits for something, or has ended.
+    pub(crate) fn end_turn(&self, used: Duration, interrupted: bool) {
+        self.interrupted.set(interrupted);
+        self.share.queue().charge(&self.share.account, used);
+        // Who was interrupted competes for the next turn too, and so keeps this one until it does.
+        if !interrupted {
+            self.give_up_turn();
+        }
+    }
+
+    /// The guest will not compute any more. What is left, taking its instance down until this
+    /// contender is dropped, its function pays too.
+    pub(crate) fn pays_until_dropped(&self) {
+        self.ended.set(Some(Instant::now()));
+    }
+
+    fn give_up_turn(&self) {
+        if let Some(number) = self.having.take() {
+            self.share.queue().forget(&self.share.account, number);
+        }
+    }
+
+    async fn let_others_go_first(&self) {
+        // Tokio's own yield goes behind the I/O driver. Without it the turns of busy guests would
+        // follow each other and sockets wait for 61 of them.
+        yield_now().await;
+        self.share.queue().computed = Duration::ZERO;
+        let mut quiet_rounds = 0;
+        while quiet_rounds < QUIET_ROUNDS {
+            let stints = self.share.queue().stints;
+            behind_the_queue().await;
+            let queue = self.share.queue();
+            if queue.sockets_are_due() {
+                break;
+            }
+            quiet_rounds = if queue.stints == stints {
+                quiet_rounds + 1
+            } else {
+                0
+            };
         }
     }
 }
 
 impl Drop for Contender {
     fn drop(&mut self) {
-        self.end_turn();
+        if let Some(ended) = self.ended.get() {
+            let used = ended.elapsed();
+            self.share.queue().charge(&self.share.account, used);
+        }
+        self.give_up_turn();
     }
 }
 
-impl Queue {
-    fn push(&mut self, function: FunctionId, waker: Waker) -> u64 {
-        self.tickets += 1;
-        let number = self.tickets;
-        let ticket = Ticket { number, waker };
-        match self.functions.iter_mut().find(|(id, _)| *id == function) {
-            Some((_, waiting)) => waiting.push_back(ticket),
-            None => self.functions.push_back((function, [ticket].into())),
+/// Lets every task run that is ready, and no other.
+async fn behind_the_queue() {
+    let mut waited = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut waited, true) {
+            return Poll::Ready(());
         }
-        if self.current.is_none() {
-            self.advance();
-        }
-        number
-    }
-
-    /// Gives the turn to the next guest of the next function.
-    fn advance(&mut self) {
-        self.current = None;
-        let Some((function, mut waiting)) = self.functions.pop_front() else {
-            return;
-        };
-        if let Some(ticket) = waiting.pop_front() {
-            ticket.waker.wake_by_ref();
-            self.current = Some(ticket);
-        }
-        if !waiting.is_empty() {
-            self.functions.push_back((function, waiting));
-        }
-    }
-
-    fn forget(&mut self, number: u64) {
-        if self
-            .current
-            .as_ref()
-            .is_some_and(|ticket| ticket.number == number)
-        {
-            self.advance();
-            return;
-        }
-        for (_, waiting) in &mut self.functions {
-            waiting.retain(|ticket| ticket.number != number);
-        }
-        self.functions.retain(|(_, waiting)| !waiting.is_empty());
-    }
-
-    fn waiting(&mut self, number: u64) -> Option<&mut Ticket> {
-        self.functions
-            .iter_mut()
-            .flat_map(|(_, waiting)| waiting)
-            .find(|ticket| ticket.number == number)
-    }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// A wait for one's turn. Dropping it gives the turn up.
-struct Turn {
-    contender: Arc<Contender>,
+struct Wait<'a> {
+    contender: &'a Contender,
     number: Option<u64>,
 }
 
-impl Turn {
-    /// The guest computes from now on, until [`Contender::end_turn`].
-    fn begin(&mut self) {
-        if let Some(number) = self.number.take() {
-            self.contender.having.store(number, Ordering::Relaxed);
+impl Wait<'_> {
+    /// Makes the wait a turn, if it still is one.
+    fn begins(&mut self) -> bool {
+        let Contender {
+            share, interrupted, ..
+        } = self.contender;
+        let Some(number) = self.number else {
+            return false;
+        };
+        let begins = share
+            .queue()
+            .begin(&share.account, number, interrupted.get());
+        if begins {
+            self.contender.having.set(self.number.take());
         }
+        begins
     }
 }
 
-impl Future for Turn {
+impl Future for Wait<'_> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let contender = Arc::clone(&self.contender);
-        let mut queue = contender.turns.queue();
-        let number = match self.number {
-            Some(number) => number,
-            None => queue.push(contender.function, cx.waker().clone()),
-        };
-        self.number = Some(number);
-        match queue.waiting(number) {
-            Some(ticket) => {
-                ticket.waker.clone_from(cx.waker());
-                Poll::Pending
-            }
-            None => Poll::Ready(()),
+        let contender = self.contender;
+        let Share { account, .. } = &contender.share;
+        let number = *self.number.get_or_insert_with(|| {
+            let interrupted = contender.interrupted.get();
+            contender.share.queue().push(account, interrupted)
+        });
+        contender.give_up_turn();
+        if contender.share.queue().current == Some(number) {
+            return Poll::Ready(());
         }
+        account.renew(number, cx.waker());
+        Poll::Pending
     }
 }
 
-impl Drop for Turn {
+impl Drop for Wait<'_> {
     fn drop(&mut self) {
         if let Some(number) = self.number {
-            self.contender.turns.queue().forget(number);
+            let Share { account, .. } = &self.contender.share;
+            self.contender.share.queue().forget(account, number);
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use futures::FutureExt;
-
-    use super::*;
-
-    type Waiting = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-    fn waits(contender: &Arc<Contender>) -> Waiting {
-        let mut waiting: Waiting = Box::pin(contender.next_turn());
-        assert!(waiting.as_mut().now_or_never().is_none());
-        waiting
-    }
-
-    /// Polls often enough for the yield behind the I/O driver.
-    fn has_turn(waiting: &mut Waiting) -> bool {
-        (0..3).any(|_| waiting.as_mut().now_or_never().is_some())
-    }
-
-    #[test]
-    fn turns_go_round_over_functions_and_not_over_guests() {
-        let turns = Turns::default();
-        let busy: Vec<_> = (0..200).map(|_| turns.contender(1)).collect();
-        let mut waiting: Vec<_> = busy.iter().map(waits).collect();
-        let other = turns.contender(2);
-        let mut other_waits = waits(&other);
-        assert!(has_turn(&mut waiting[0]) && !has_turn(&mut waiting[1]));
-        assert!(!has_turn(&mut other_waits));
-        busy[0].end_turn();
-        assert!(
-            has_turn(&mut waiting[1]),
-            "it waited before the other function did"
-        );
-        busy[1].end_turn();
-        assert!(
-            has_turn(&mut other_waits),
-            "198 guests of function 1 come after it"
-        );
-        other.end_turn();
-        assert!(has_turn(&mut waiting[2]));
-    }
-
-    #[test]
-    fn a_turn_lasts_until_it_is_ended() {
-        let turns = Turns::default();
-        let (one, two) = (turns.contender(1), turns.contender(2));
-        let (mut first, mut second) = (waits(&one), waits(&two));
-        assert!(has_turn(&mut first));
-        assert!(!has_turn(&mut second));
-        drop(first);
-        assert!(!has_turn(&mut second), "the wait is over, the turn is not");
-        drop(one);
-        assert!(has_turn(&mut second));
-    }
-
-    #[test]
-    fn who_leaves_does_not_hold_up_the_others() {
-        let turns = Turns::default();
-        let guests: Vec<_> = (0..3).map(|_| turns.contender(1)).collect();
-        let first = waits(&guests[0]);
-        let second = waits(&guests[1]);
-        let mut third = waits(&guests[2]);
-        drop(second);
-        assert!(!has_turn(&mut third));
-        drop(first);
-        assert!(has_turn(&mut third));
-        guests[2].end_turn();
-        assert!(turns.queue().functions.is_empty() && turns.queue().current.is_none());
-    }
-}
+mod tests;

@@ -73,6 +73,18 @@ impl MidgeBuilder {
         self
     }
 
+    /// A file for its data.
+    ///
+    /// # Panics
+    ///
+    /// The file cannot be made.
+    #[must_use]
+    pub fn stdout_into(mut self, file: &Path) -> Self {
+        let file = std::fs::File::create(file).expect("make a file for stdout");
+        self.command.stdout(file);
+        self
+    }
+
     /// Another folder for native code than the tests' own.
     #[must_use]
     pub fn cache_dir(mut self, folder: &Path) -> Self {

@@ -1,13 +1,131 @@
-//! The choices that `wasi:http` leaves to a host: outbound requests, and how much of
-//! an outgoing body is held. No grant for outbound HTTP exists yet, so every request
-//! is refused.
+//! The guest's HTTP client: requests of `wasi:http` that go out.
 //!
-//! **Invariant:** a refusal is the error code that WASI has for it
-//! (`HTTP-request-denied`), which a guest can handle, and not a trap.
+//! Decides, request by request and in this order: has it one reading only, has the
+//! invocation calls left, does a grant cover it. Addresses are judged when they are
+//! known (`route.rs`). No redirect is followed: it is an answer, and what the guest makes
+//! of it is a request like any other.
+//!
+//! **Invariant:** what is refused is an error code of `wasi:http` that a guest can handle,
+//! and a line in its log that names what would allow it; never a trap.
 
-use crate::limits::HANDLE_BYTES_MAX;
-use http::{Request, Response};
+mod asked;
+mod bodies;
+mod budget;
+mod code02;
+mod connection;
+mod dial;
+mod failure;
+mod inject;
+mod pool;
+mod route;
+mod tls;
+
+use std::sync::{Arc, OnceLock};
+
+use http::{HeaderMap, HeaderName, Request, Response, StatusCode, header};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_util::task::AbortOnDropHandle;
 use wasmtime_wasi_http::{Error, RequestOptions, Result, WasiBody, WasiHttpHooks};
+
+use crate::host::denied::{Denial, Remedy};
+use crate::limits::HANDLE_BYTES_MAX;
+use crate::powers::{Deployment, Lent, RootsConfig};
+use asked::{Asked, OddRequest};
+use bodies::{Presence, Receiving, Sending, Upload};
+use inject::Injections;
+use pool::{Descriptors, Pool};
+use route::{Route, Timeouts};
+
+pub(crate) use budget::Budget;
+pub(crate) use code02::link as link_code02;
+pub use inject::InjectError;
+pub use tls::RootsError;
+
+/// Descriptors that outbound HTTP may take in a worker, over all its functions. They are not any
+/// instance's: the instances of a function share its connections.
+pub const OUTBOUND_DESCRIPTORS_MAX: u32 = 256;
+
+/// What all functions of a process share.
+pub(crate) struct HttpClient {
+    /// Those of the system are read when a function first needs them.
+    trust: Arc<OnceLock<Arc<ClientConfig>>>,
+    descriptors: Descriptors,
+}
+
+/// What the invocations of one function share. With it go its connections.
+pub(crate) struct HttpOut {
+    trust: Arc<OnceLock<Arc<ClientConfig>>>,
+    pool: Pool,
+    injections: Injections,
+}
+
+/// The HTTP client of one invocation.
+pub(crate) struct Outbound {
+    lent: Arc<Lent>,
+    guest: Arc<Presence>,
+}
+
+impl HttpClient {
+    /// A client that trusts `roots`.
+    ///
+    /// # Errors
+    ///
+    /// The given roots cannot be used.
+    pub(crate) fn new(roots: &RootsConfig) -> Result<Self, RootsError> {
+        let trust = match roots {
+            RootsConfig::System => OnceLock::new(),
+            RootsConfig::Pem(path) => OnceLock::from(tls::of_file(path)?),
+        };
+        Ok(Self {
+            trust: Arc::new(trust),
+            descriptors: Descriptors::new(OUTBOUND_DESCRIPTORS_MAX),
+        })
+    }
+}
+
+impl HttpOut {
+    /// A function's part of the client.
+    ///
+    /// # Errors
+    ///
+    /// A secret that cannot be injected.
+    pub(crate) fn new(client: &HttpClient, deployment: &Deployment) -> Result<Self, InjectError> {
+        let http = Self {
+            trust: Arc::clone(&client.trust),
+            pool: Pool::new(client.descriptors.clone()),
+            injections: Injections::of(deployment)?,
+        };
+        if !deployment.revision.grants.http.is_empty() {
+            // Reads files; now, and not while somebody waits for an answer.
+            http.trust();
+        }
+        Ok(http)
+    }
+
+    fn trust(&self) -> &Arc<ClientConfig> {
+        self.trust.get_or_init(tls::system)
+    }
+
+    fn pool(&self) -> &Pool {
+        &self.pool
+    }
+}
+
+impl Outbound {
+    pub(crate) fn new(lent: Arc<Lent>) -> Self {
+        let guest = Arc::default();
+        Self { lent, guest }
+    }
+}
+
+/// Dropped with the guest's store.
+impl Drop for Outbound {
+    fn drop(&mut self) {
+        self.guest.end();
+    }
+}
 
 /// A response, and the future that keeps its connection going.
 type Sent = (
@@ -15,17 +133,33 @@ type Sent = (
     Box<dyn Future<Output = Result<()>> + Send>,
 );
 
-/// Refuses every outbound request.
-pub(crate) struct Denied;
-
-impl WasiHttpHooks for Denied {
+impl WasiHttpHooks for Outbound {
     fn send_request(
         &mut self,
-        _request: Request<WasiBody>,
-        _options: Option<RequestOptions>,
+        request: Request<WasiBody>,
+        options: Option<RequestOptions>,
         _transmitted: Box<dyn Future<Output = Result<()>> + Send>,
     ) -> Box<dyn Future<Output = Result<Sent>> + Send> {
-        Box::new(async { Err(Error::HttpRequestDenied) })
+        let lent = Arc::clone(&self.lent);
+        // In a task of its own, which goes on while the guest computes and polls nothing.
+        let upload = Upload::new(Arc::clone(&self.guest));
+        let exchange = tokio::spawn(exchange(lent, request, options, upload));
+        let exchange = AbortOnDropHandle::new(exchange);
+        Box::new(async {
+            let response = match exchange.await {
+                Ok(response) => response?,
+                // Nobody aborts it while it is awaited: it is a panic, and the invocation's.
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            };
+            // Connections have tasks of their own; there is nothing to keep going.
+            let keep_going: Box<dyn Future<Output = _> + Send> = Box::new(async { Ok(()) });
+            Ok((response, keep_going))
+        })
+    }
+
+    /// Ours to write, from what was judged.
+    fn set_host_header(&mut self) -> bool {
+        false
     }
 
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {
@@ -49,5 +183,123 @@ impl WasiHttpHooks for Denied {
         _error: &hyper::Error,
     ) -> wasmtime_wasi_http::p3::bindings::http::types::ErrorCode {
         wasmtime_wasi_http::p3::bindings::http::types::ErrorCode::HttpProtocolError
+    }
+}
+
+/// One request from the guest's words to the head of the answer.
+async fn exchange(
+    lent: Arc<Lent>,
+    request: Request<WasiBody>,
+    options: Option<RequestOptions>,
+    upload: Arc<Upload>,
+) -> Result<Response<WasiBody>> {
+    let (parts, body) = request.into_parts();
+    let asked = Asked::of(&parts).map_err(|odd| refuse_odd(&lent, &parts.uri, &odd))?;
+    let literal = admit(&lent, &asked)?;
+    if !has_room_for(&lent, body.size_hint().lower()) {
+        return Err(Error::HttpRequestBodySize(Some(lent.budget.bytes_max())));
+    }
+    let body = Sending::new(body, Arc::clone(&lent), Arc::clone(&upload));
+    let request = outgoing(&lent, &asked, parts.headers, body);
+    let timeouts = Timeouts::of(options, &lent.powers.limits);
+    let route = Route {
+        lent: &lent,
+        target: asked.target(literal),
+        asked: &asked,
+        timeouts,
+    };
+    let (response, lease) = route.send(request, &upload).await?;
+
+    let (mut parts, incoming) = response.into_parts();
+    if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(Error::HttpUpgradeFailed);
+    }
+    if !has_room_for(&lent, incoming.size_hint().lower()) {
+        return Err(Error::HttpResponseBodySize(Some(lent.budget.bytes_max())));
+    }
+    remove_hop_by_hop(&mut parts.headers);
+    let whose = (Arc::clone(&lent), upload);
+    let body = Receiving::new(incoming, lease, whose, timeouts.between_bytes);
+    Ok(Response::from_parts(parts, body.boxed_unsync()))
+}
+
+/// Whether the invocation may send `asked`, and whether a grant names its host literally.
+fn admit(lent: &Lent, asked: &Asked) -> Result<bool> {
+    if !lent.budget.take_call(&lent.denials, asked) {
+        return Err(Error::HttpRequestDenied);
+    }
+    let outbound = asked.outbound();
+    let grants = &lent.powers.grants.http;
+    let mut covering = grants
+        .iter()
+        .filter(|grant| grant.matches(&outbound))
+        .peekable();
+    if covering.peek().is_none() {
+        lent.denials.tell(&Denial {
+            what: asked.to_string(),
+            why: "no http grant covers it".to_owned(),
+            remedy: Remedy::Grant(asked.grant()),
+        });
+        return Err(Error::HttpRequestDenied);
+    }
+    Ok(covering.any(|grant| grant.names_literally(&asked.host)))
+}
+
+fn refuse_odd(lent: &Lent, uri: &http::Uri, odd: &OddRequest) -> Error {
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    // A password before the host is not for a log.
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    lent.denials.tell(&Denial {
+        what: format!("request to {host}"),
+        why: odd.to_string(),
+        remedy: Remedy::Nothing,
+    });
+    match odd {
+        OddRequest::Tunnel => Error::HttpRequestDenied,
+        OddRequest::Method => Error::HttpRequestMethodInvalid,
+        OddRequest::Target(_) => Error::HttpRequestUriInvalid,
+    }
+}
+
+fn has_room_for(lent: &Lent, bytes: u64) -> bool {
+    lent.budget.has_room_for(&lent.denials, bytes)
+}
+
+/// The request as it is sent: everything that decides where it goes comes from `asked`.
+fn outgoing(lent: &Lent, asked: &Asked, mut headers: HeaderMap, body: Sending) -> Request<Sending> {
+    remove_hop_by_hop(&mut headers);
+    headers.remove(header::HOST);
+    // HTTP/2 has one value of it that concerns the server and not the next hop.
+    if headers.get(header::TE).is_some_and(|te| te != "trailers") {
+        headers.remove(header::TE);
+    }
+    let injections = &lent.powers.http.injections;
+    injections.put(asked, &mut headers, &lent.powers);
+    let mut request = Request::new(body);
+    *request.method_mut() = asked.method.clone();
+    *request.uri_mut() = asked.uri();
+    *request.headers_mut() = headers;
+    request
+}
+
+/// Fields that concern one connection (RFC 9110, section 7.6.1), and those they name.
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    const HOP_BY_HOP: [HeaderName; 6] = [
+        header::CONNECTION,
+        header::UPGRADE,
+        header::TRANSFER_ENCODING,
+        header::PROXY_AUTHORIZATION,
+        HeaderName::from_static("keep-alive"),
+        HeaderName::from_static("proxy-connection"),
+    ];
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in HOP_BY_HOP.iter().chain(&named) {
+        headers.remove(name);
     }
 }

@@ -1,5 +1,6 @@
 //! Loads a committed guest and runs it once: `Guest::of("http02-echo.wasm").get("/")`.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -7,10 +8,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use http_body::Body;
-use midge_model::{Digest, Grants, Limits, NamespaceName, Outcome, RequestId, Revision};
+use midge_model::{
+    Digest, Grants, Limits, NamespaceName, Outcome, Policy, RequestId, Revision, SecretText,
+};
 use midge_sandbox::{
-    Aborted, Allocation, Answer, ArtifactCache, Caller, Engine, Invocation, LoadError,
-    LoadedFunction, Lookup, RequestBody, ResponseBody, Sandbox, SandboxConfig, compile,
+    Aborted, Allocation, Answer, ArtifactCache, Caller, Deployment, DnsConfig, Invocation,
+    LoadError, LoadedFunction, Lookup, NodePowers, PowersConfig, RequestBody, ResponseBody,
+    RootsConfig, Sandbox, SandboxConfig, UsageCells, compile,
 };
 use tokio::task::LocalSet;
 use tokio::time::Instant;
@@ -25,6 +29,9 @@ pub(crate) struct Guest {
     source: Vec<u8>,
     limits: Limits,
     grants: Grants,
+    secrets: BTreeMap<String, SecretText>,
+    usage: Option<UsageCells>,
+    powers: PowersConfig,
 }
 
 /// A whole answer.
@@ -58,6 +65,9 @@ impl Guest {
             source: source.to_vec(),
             limits: Limits::SAFE,
             grants: Grants::default(),
+            secrets: BTreeMap::new(),
+            usage: None,
+            powers: powers(),
         }
     }
 
@@ -68,6 +78,24 @@ impl Guest {
 
     pub(crate) fn grants(mut self, change: impl FnOnce(&mut Grants)) -> Self {
         change(&mut self.grants);
+        self
+    }
+
+    pub(crate) fn secret(mut self, name: &str, value: &str) -> Self {
+        let value = SecretText::new(value.to_owned()).unwrap();
+        self.secrets.insert(name.to_owned(), value);
+        self
+    }
+
+    /// Counts its folders with a quota where others do.
+    pub(crate) fn usage(mut self, usage: UsageCells) -> Self {
+        self.usage = Some(usage);
+        self
+    }
+
+    /// Changes what the node lends: policy, resolver, roots.
+    pub(crate) fn powers(mut self, change: impl FnOnce(&mut PowersConfig)) -> Self {
+        change(&mut self.powers);
         self
     }
 
@@ -103,25 +131,46 @@ impl Guest {
     }
 
     pub(crate) fn try_load(self) -> Result<Rc<LoadedFunction>, LoadError> {
-        let sandbox = Sandbox::new(&CONFIG).unwrap();
-        let engine = Engine::new(&CONFIG).unwrap();
-        let cache = ArtifactCache::open(&midge_testkit::native_code_cache(), &engine).unwrap();
+        let powers = NodePowers::new(self.powers.clone()).unwrap();
+        let sandbox = Sandbox::new(&CONFIG, powers).unwrap();
+        self.load_into(&sandbox)
+    }
+
+    /// Loads the guest beside others; what its node lends is the sandbox's.
+    pub(crate) fn load_into(self, sandbox: &Sandbox) -> Result<Rc<LoadedFunction>, LoadError> {
+        let engine = sandbox.engine();
+        let cache = ArtifactCache::open(&midge_testkit::native_code_cache(), engine).unwrap();
         let digest = Digest::of(&self.source);
         let artifact = match cache.find(&digest).unwrap() {
             Lookup::Hit(path) => path,
             Lookup::Miss | Lookup::Dropped { .. } => {
-                compile(&engine, &cache, &self.source).unwrap()
+                compile(engine, &cache, &self.source).unwrap()
             }
         };
-        let revision = Revision {
-            namespace: NamespaceName::default(),
-            function: "guest".parse().unwrap(),
-            digest,
-            grants: self.grants,
-            limits: self.limits,
-            routes: Vec::new(),
+        let deployment = Deployment {
+            revision: Revision {
+                namespace: NamespaceName::default(),
+                function: "guest".parse().unwrap(),
+                digest,
+                grants: self.grants,
+                limits: self.limits,
+                routes: Vec::new(),
+            },
+            secrets: self.secrets,
+            usage: self.usage,
         };
-        sandbox.load(&artifact, revision)
+        sandbox.load(&artifact, deployment)
+    }
+}
+
+/// What `midge run` lends without a policy.
+pub(crate) fn powers() -> PowersConfig {
+    PowersConfig {
+        policy: Policy::operator(),
+        dns: DnsConfig::System,
+        roots: RootsConfig::System,
+        tmp_dir: std::env::temp_dir(),
+        learn: false,
     }
 }
 

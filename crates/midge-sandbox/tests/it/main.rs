@@ -4,9 +4,16 @@
 #![expect(clippy::unwrap_used, reason = "tests panic on what they do not expect")]
 
 mod artifacts;
+mod budgets;
+mod confined;
 mod contracts;
+mod denied;
 mod endings;
+mod files;
 mod inspection;
 mod kit;
 mod limits;
+mod load;
+mod outbound;
 mod powers;
+mod sockets;
