@@ -49,7 +49,12 @@ impl Problem {
         };
         let retry = matches!(
             outcome,
-            Outcome::Refused(Refusal::FunctionFull | Refusal::NodeFull | Refusal::Draining)
+            Outcome::Refused(
+                Refusal::FunctionFull
+                    | Refusal::QueueTimeout
+                    | Refusal::NodeFull
+                    | Refusal::Draining
+            )
         );
         Self {
             status: status(outcome),
@@ -120,15 +125,16 @@ pub(crate) fn status(outcome: &Outcome) -> StatusCode {
         | Outcome::Failed { .. }
         | Outcome::Exited { .. }
         | Outcome::NoResponse
-        | Outcome::OutOfMemory { .. } => StatusCode::BAD_GATEWAY,
-        Outcome::OutOfTime { .. } => StatusCode::GATEWAY_TIMEOUT,
+        | Outcome::OutOfMemory { .. }
+        | Outcome::ResponseTooLarge { .. } => StatusCode::BAD_GATEWAY,
+        Outcome::OutOfTime { .. } | Outcome::OutOfCpu { .. } => StatusCode::GATEWAY_TIMEOUT,
         Outcome::Cancelled => {
             StatusCode::from_u16(CLIENT_CLOSED_REQUEST).expect("499 is within 100..=999")
         }
         Outcome::Refused(refusal) => match refusal {
             Refusal::NoRoute => StatusCode::NOT_FOUND,
             Refusal::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
-            Refusal::FunctionFull => StatusCode::TOO_MANY_REQUESTS,
+            Refusal::FunctionFull | Refusal::QueueTimeout => StatusCode::TOO_MANY_REQUESTS,
             Refusal::NodeFull | Refusal::Draining => StatusCode::SERVICE_UNAVAILABLE,
             Refusal::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Refusal::BadRequest { .. } => StatusCode::BAD_REQUEST,
@@ -153,6 +159,7 @@ mod tests {
                 allow: vec![Method::GET, Method::HEAD],
             },
             Refusal::FunctionFull,
+            Refusal::QueueTimeout,
             Refusal::NodeFull,
             Refusal::Draining,
             Refusal::BodyTooLarge {
@@ -170,8 +177,14 @@ mod tests {
             Outcome::OutOfTime {
                 limit: Duration::from_secs(2),
             },
+            Outcome::OutOfCpu {
+                limit: Duration::from_secs(1),
+            },
             Outcome::OutOfMemory {
                 limit_bytes: 64 * 1024 * 1024,
+            },
+            Outcome::ResponseTooLarge {
+                limit_bytes: 1024 * 1024 * 1024,
             },
             Outcome::Cancelled,
             Outcome::Host { reason: reason() },
@@ -191,23 +204,26 @@ mod tests {
                 problem.message
             )
         });
-        assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @r#"
+        assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @r"
         502 trapped: the function crashed
         502 failed: the function failed
         502 exited: the function exited with an error
         502 no-response: the function ended without a response
         504 out-of-time: the function did not respond within 2s
+        504 out-of-cpu: the function needed more than its 1s of CPU time
         502 out-of-memory: the function needed more than its 64MiB of memory
+        502 response-too-large: the function's response is larger than 1GiB
         499 cancelled: the client went away before the response was complete
         500 host-fault: the host could not run the function
         404 no-route: no function answers at this address
         405 method-not-allowed: no function answers to this method here, try GET, HEAD
         429 function-full: the function is at its limit of concurrent requests, try again shortly
+        429 queue-timeout: the function was at its limit of concurrent requests for too long, try again shortly
         503 node-full: the server is at its limit of concurrent requests, try again shortly
         503 draining: the server is shutting down, try again
         413 body-too-large: the request body is larger than 10MiB
         400 bad-request: the request is not valid: no `host` field
-        "#);
+        ");
     }
 
     fn check(outcome: &Outcome, json: bool) -> String {

@@ -183,10 +183,11 @@ fn declared_bytes(headers: &HeaderMap) -> Result<Option<u64>, &'static str> {
 fn server_timing(receipt: &Receipt) -> HeaderValue {
     let ms = |time: std::time::Duration| time.as_secs_f64() * 1_000.0;
     let text = format!(
-        "queue;dur={:.3}, instantiate;dur={:.3}, run;dur={:.3}, memory;desc=\"{}\"",
+        "queue;dur={:.3}, instantiate;dur={:.3}, run;dur={:.3}, cpu;dur={:.3}, memory;desc=\"{}\"",
         ms(receipt.queue),
         ms(receipt.instantiate),
         ms(receipt.run),
+        ms(receipt.cpu),
         format_bytes(receipt.memory_peak_bytes),
     );
     HeaderValue::try_from(text).expect("numbers and units are visible ASCII")
@@ -204,9 +205,10 @@ mod tests {
             queue: Duration::from_micros(12),
             instantiate: Duration::from_nanos(7_400),
             run: Duration::from_millis(1_234),
+            cpu: Duration::from_micros(56_700),
             memory_peak_bytes: 1_179_648,
         };
-        insta::assert_snapshot!(server_timing(&receipt).to_str().unwrap(), @r#"queue;dur=0.012, instantiate;dur=0.007, run;dur=1234.000, memory;desc="1.1MiB""#);
+        insta::assert_snapshot!(server_timing(&receipt).to_str().unwrap(), @r#"queue;dur=0.012, instantiate;dur=0.007, run;dur=1234.000, cpu;dur=56.700, memory;desc="1.1MiB""#);
     }
 
     fn check(values: &[&'static str]) -> Result<Option<u64>, &'static str> {

@@ -1,21 +1,22 @@
 //! Who may start now, who waits, and who is turned away.
 //!
 //! Two gates, in this order: the function's own (its `concurrency`, exact over the
-//! node), then the worker's (instances that fit its pool). In that order a burst on
-//! one function queues before its own gate and never holds a slot of the pool.
+//! node), then the worker's (`instances.rs`). In that order a burst on one function
+//! queues before its own gate and never holds a slot of the pool. One deadline, the
+//! function's `queue_time`, is over both.
 //!
 //! **Invariant:** every queue has a bound and every wait a deadline.
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
-use midge_model::{Limits, Refusal};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use midge_model::{Limits, NamespaceName, Refusal};
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::counters::Counters;
+use crate::instances::{Claim, Instances, Permit};
 
 /// Slots that other workers give back make no noise here; the head of a queue looks
 /// again this often.
@@ -36,9 +37,8 @@ pub(crate) struct Gate {
     /// How many of its instances may be alive in this worker, and how many are.
     here_max: u32,
     here: Cell<u32>,
-    /// What one instance takes of the worker's pool.
-    slots: u32,
     instances: Rc<Instances>,
+    claim: Rc<Claim>,
     queue_max: u32,
     wait_max: Duration,
     waiting: Cell<u32>,
@@ -58,7 +58,7 @@ pub(crate) struct Place {
 /// The right to run one invocation; gives its slots back when dropped.
 pub(crate) struct Slot {
     gate: Rc<Gate>,
-    _instance: OwnedSemaphorePermit,
+    _instance: Permit,
 }
 
 impl Gate {
@@ -66,12 +66,13 @@ impl Gate {
     pub(crate) fn new(
         place: Place,
         limits: &Limits,
-        needs: Needs,
+        needs: Needs<'_>,
         instances: &Rc<Instances>,
     ) -> Rc<Self> {
-        let slots = needs.slots.clamp(1, instances.bounds.instances_max);
-        let by_slots = instances.bounds.instances_max / SHARE_OF_WORKER / slots;
-        let by_descriptors = (instances.bounds.descriptors_max / SHARE_OF_WORKER)
+        let claim = instances.claim(needs.namespace, limits.weight, needs.slots);
+        let bounds = instances.bounds();
+        let by_slots = bounds.instances_max / SHARE_OF_WORKER / claim.slots();
+        let by_descriptors = (bounds.descriptors_max / SHARE_OF_WORKER)
             .checked_div(needs.descriptors)
             .unwrap_or(u32::MAX);
         Rc::new(Self {
@@ -79,10 +80,10 @@ impl Gate {
             limit: limits.concurrency,
             here_max: by_slots.min(by_descriptors).max(1),
             here: Cell::new(0),
-            slots,
             instances: Rc::clone(instances),
+            claim,
             queue_max: limits.queue,
-            wait_max: limits.time,
+            wait_max: limits.queue_time,
             waiting: Cell::new(0),
             turn: Semaphore::new(1),
             freed: Notify::new(),
@@ -91,10 +92,16 @@ impl Gate {
 
     /// Waits for this function's turn and an instance of the worker.
     pub(crate) async fn enter(self: &Rc<Self>) -> Result<Slot, Refusal> {
-        self.take_or_wait().await?;
+        let deadline = Instant::now() + self.wait_max;
+        self.take_or_wait(deadline).await?;
         // From here on the slot is counted, and this guard is what gives it back.
         let taken = Taken(self);
-        let instance = self.instances.take(self.slots).await?;
+        // What waits here has passed its function's gate, so there are no more than the sum of
+        // their concurrency limits.
+        let deadline = deadline.min(Instant::now() + WORKER_WAIT_MAX);
+        let instance = timeout_at(deadline, self.instances.take(&self.claim))
+            .await
+            .map_err(|_| Refusal::NodeFull)?;
         std::mem::forget(taken);
         Ok(Slot {
             gate: Rc::clone(self),
@@ -102,7 +109,7 @@ impl Gate {
         })
     }
 
-    async fn take_or_wait(&self) -> Result<(), Refusal> {
+    async fn take_or_wait(&self, deadline: Instant) -> Result<(), Refusal> {
         // Who comes while others wait goes behind them.
         if self.waiting.get() == 0 && self.try_take() {
             return Ok(());
@@ -111,10 +118,9 @@ impl Gate {
             return Err(Refusal::FunctionFull);
         }
         let _waiting = Waiting::new(&self.waiting);
-        let deadline = Instant::now() + self.wait_max;
         timeout_at(deadline, self.wait())
             .await
-            .map_err(|_| Refusal::FunctionFull)
+            .map_err(|_| Refusal::QueueTimeout)
     }
 
     async fn wait(&self) {
@@ -180,59 +186,14 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// What one instance of a function needs of its worker.
+/// What one instance of a function needs of its worker, and for whom.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Needs {
+pub(crate) struct Needs<'a> {
+    pub(crate) namespace: &'a NamespaceName,
     /// Slots of the pool.
     pub(crate) slots: u32,
     /// Descriptors that it may have open.
     pub(crate) descriptors: u32,
-}
-
-/// What a worker has for its guests.
-#[derive(Debug, Clone, Copy)]
-pub struct WorkerBounds {
-    /// Slots of the pool of instances.
-    pub instances_max: u32,
-    /// Descriptors, beside those for connections.
-    pub descriptors_max: u32,
-}
-
-/// The slots of one worker's pool.
-pub(crate) struct Instances {
-    bounds: WorkerBounds,
-    free: Arc<Semaphore>,
-}
-
-impl Instances {
-    pub(crate) fn new(bounds: WorkerBounds) -> Rc<Self> {
-        let permits = usize::try_from(bounds.instances_max).unwrap_or(Semaphore::MAX_PERMITS);
-        Rc::new(Self {
-            bounds,
-            free: Arc::new(Semaphore::new(permits)),
-        })
-    }
-
-    /// Resolves when nothing runs any more.
-    pub(crate) async fn all_free(&self) {
-        drop(self.free.acquire_many(self.bounds.instances_max).await);
-    }
-
-    async fn take(&self, slots: u32) -> Result<OwnedSemaphorePermit, Refusal> {
-        if let Ok(permit) = Arc::clone(&self.free).try_acquire_many_owned(slots) {
-            return Ok(permit);
-        }
-        // What waits here has passed its function's gate, so the wait is bounded by the sum of
-        // their concurrency limits.
-        let waited = timeout(
-            WORKER_WAIT_MAX,
-            Arc::clone(&self.free).acquire_many_owned(slots),
-        );
-        match waited.await {
-            Ok(permit) => Ok(permit.expect("the semaphore is never closed")),
-            Err(_) => Err(Refusal::NodeFull),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -240,6 +201,7 @@ mod tests {
     use futures::FutureExt;
 
     use super::*;
+    use crate::instances::WorkerBounds;
 
     fn gate(concurrency: u32, queue: u32) -> Rc<Gate> {
         gate_to(&pool(100), concurrency, queue, 1)
@@ -250,7 +212,7 @@ mod tests {
         let limits = Limits {
             concurrency,
             queue,
-            time: Duration::from_secs(2),
+            queue_time: Duration::from_secs(2),
             ..Limits::SAFE
         };
         let place = Place {
@@ -259,6 +221,7 @@ mod tests {
             function: 0,
         };
         let needs = Needs {
+            namespace: &NamespaceName::default(),
             slots,
             descriptors: 0,
         };
@@ -296,7 +259,7 @@ mod tests {
         let gate = gate(1, 1);
         let _first = gate.enter().await.unwrap();
         let before = Instant::now();
-        assert!(matches!(gate.enter().await, Err(Refusal::FunctionFull)));
+        assert!(matches!(gate.enter().await, Err(Refusal::QueueTimeout)));
         assert_eq!(before.elapsed().as_secs(), 2);
     }
 
@@ -319,7 +282,9 @@ mod tests {
         let instances = pool(2);
         let (one, two) = (gate_to(&instances, 9, 9, 1), gate_to(&instances, 9, 9, 2));
         let _first = one.enter().await.unwrap();
+        let before = Instant::now();
         assert!(matches!(two.enter().await, Err(Refusal::NodeFull)));
+        assert_eq!(before.elapsed(), two.wait_max, "shorter than the worker's");
         assert_eq!(two.place.counters.running(0), 0);
     }
 
@@ -344,6 +309,7 @@ mod tests {
             function: 0,
         };
         let needs = Needs {
+            namespace: &NamespaceName::default(),
             slots: 1,
             descriptors: 100,
         };
@@ -353,15 +319,5 @@ mod tests {
             held.push(slot);
         }
         assert_eq!(held.len(), 5, "5 instances of 100 are half of 1,000");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn all_is_free_when_the_last_slot_came_back() {
-        let instances = pool(10);
-        let gate = gate_to(&instances, 5, 5, 1);
-        let slot = gate.enter().await.unwrap();
-        assert!(instances.all_free().now_or_never().is_none());
-        drop(slot);
-        assert!(instances.all_free().now_or_never().is_some());
     }
 }

@@ -9,33 +9,15 @@
 
 use std::fs::File;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use memmap2::{MmapOptions, MmapRaw};
-
-/// Why the page could not be mapped.
-#[derive(Debug, thiserror::Error)]
-pub enum CounterError {
-    /// The file is not the size that its table needs.
-    #[error("counter page has {found_bytes} bytes, {needed_bytes} are needed")]
-    WrongSize {
-        /// What the file has.
-        found_bytes: u64,
-        /// What the table needs.
-        needed_bytes: u64,
-    },
-    /// The system refused.
-    #[error("map the counter page")]
-    Map {
-        /// Why.
-        source: std::io::Error,
-    },
-}
+pub use midge_sandbox::PageError as CounterError;
+use midge_sandbox::SharedPage;
 
 /// A table of counters: one row per worker, one column per function and one for connections.
 #[derive(Clone)]
 pub struct Counters {
-    page: Rc<MmapRaw>,
+    page: Rc<SharedPage>,
     workers: usize,
     functions: usize,
 }
@@ -43,7 +25,7 @@ pub struct Counters {
 impl Counters {
     /// How large the file behind a table must be.
     pub fn size_bytes(workers: usize, functions: usize) -> u64 {
-        (workers * (functions + 1) * size_of::<AtomicU32>()) as u64
+        SharedPage::size_bytes(cells(workers, functions))
     }
 
     /// Maps the table in `file`, which the workers of the node share.
@@ -52,21 +34,8 @@ impl Counters {
     ///
     /// The file has another size, or cannot be mapped: start the node again.
     pub fn map(file: &File, workers: usize, functions: usize) -> Result<Self, CounterError> {
-        let needed_bytes = Self::size_bytes(workers, functions);
-        let metadata = file
-            .metadata()
-            .map_err(|source| CounterError::Map { source })?;
-        if metadata.len() != needed_bytes {
-            return Err(CounterError::WrongSize {
-                found_bytes: metadata.len(),
-                needed_bytes,
-            });
-        }
-        let page = MmapOptions::new()
-            .map_raw(file)
-            .map_err(|source| CounterError::Map { source })?;
         Ok(Self {
-            page: Rc::new(page),
+            page: Rc::new(SharedPage::map(file, cells(workers, functions))?),
             workers,
             functions,
         })
@@ -78,16 +47,8 @@ impl Counters {
     ///
     /// The system has no memory to map.
     pub fn private(functions: usize) -> Result<Self, CounterError> {
-        let page = MmapOptions::new()
-            .len(
-                usize::try_from(Self::size_bytes(1, functions))
-                    .unwrap_or(usize::MAX)
-                    .max(1),
-            )
-            .map_anon()
-            .map_err(|source| CounterError::Map { source })?;
         Ok(Self {
-            page: Rc::new(page.into()),
+            page: Rc::new(SharedPage::private(cells(1, functions))?),
             workers: 1,
             functions,
         })
@@ -129,23 +90,22 @@ impl Counters {
     /// How many invocations of `function` the whole node runs.
     pub(crate) fn running(&self, function: usize) -> u64 {
         (0..self.workers)
-            .map(|worker| u64::from(self.cell(worker, function).load(Ordering::SeqCst)))
+            .map(|worker| self.cell(worker, function).load(Ordering::SeqCst))
             .sum()
     }
 
-    #[expect(unsafe_code, reason = "the table is memory that processes share")]
-    fn cell(&self, worker: usize, column: usize) -> &AtomicU32 {
+    fn cell(&self, worker: usize, column: usize) -> &AtomicU64 {
         assert!(
             worker < self.workers && column <= self.functions,
             "the plan numbers both"
         );
-        let index = worker * (self.functions + 1) + column;
-        // SAFETY: the mapping is page-aligned, holds `workers * (functions + 1)` cells (checked in
-        // `map`, sized in `private`), lives as long as `self`, and is only ever accessed as
-        // atomics, here and in the other processes; its file cannot shrink (sealed by whoever
-        // made it).
-        unsafe { &*self.page.as_ptr().cast::<AtomicU32>().add(index) }
+        self.page.cell(worker * (self.functions + 1) + column)
     }
+}
+
+/// One row per worker, one column per function and one for connections.
+fn cells(workers: usize, functions: usize) -> usize {
+    workers * (functions + 1)
 }
 
 /// How many connections the workers of a node hold, as one of them sees it.
@@ -159,18 +119,19 @@ impl Connections {
     /// Tells the siblings how many this worker holds.
     pub fn tell(&self, connections: u32) {
         self.cell_of(self.worker)
-            .store(connections, Ordering::Relaxed);
+            .store(connections.into(), Ordering::Relaxed);
     }
 
     /// The fewest that any sibling holds; `None` when there is no sibling.
     pub fn fewest_elsewhere(&self) -> Option<u32> {
-        (0..self.counters.workers)
+        let fewest = (0..self.counters.workers)
             .filter(|&worker| worker != self.worker)
             .map(|worker| self.cell_of(worker).load(Ordering::Relaxed))
-            .min()
+            .min();
+        fewest.map(|connections| u32::try_from(connections).unwrap_or(u32::MAX))
     }
 
-    fn cell_of(&self, worker: usize) -> &AtomicU32 {
+    fn cell_of(&self, worker: usize) -> &AtomicU64 {
         self.counters.cell(worker, self.counters.functions)
     }
 }
@@ -225,19 +186,10 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_another_size_is_refused() {
-        let file = shared_file(1, 1);
-        assert!(matches!(
-            Counters::map(&file, 2, 2),
-            Err(CounterError::WrongSize { .. })
-        ));
-    }
-
-    #[test]
     fn threads_never_exceed_the_limit_together() {
         const LIMIT: u32 = 3;
         let file = shared_file(4, 1);
-        let inside = AtomicU32::new(0);
+        let inside = std::sync::atomic::AtomicU32::new(0);
         std::thread::scope(|scope| {
             for worker in 0..4 {
                 let (file, inside) = (&file, &inside);

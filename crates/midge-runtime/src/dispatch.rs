@@ -15,8 +15,9 @@ use midge_model::{FunctionName, Outcome, Refusal, Resolved, Route, RouteConflict
 use midge_sandbox::{Caller, Invocation, LoadedFunction, RequestBody, ResponseBody};
 use tokio::time::Instant;
 
-use crate::admission::{Gate, Instances, Needs, Place, WorkerBounds};
+use crate::admission::{Gate, Needs, Place};
 use crate::counters::Counters;
+use crate::instances::{Instances, WorkerBounds};
 
 /// Routes requests to the functions of one worker.
 pub struct Dispatcher {
@@ -47,6 +48,8 @@ pub struct Receipt {
     pub instantiate: Duration,
     /// Running the guest until the head of its response was there.
     pub run: Duration,
+    /// The processor time it had used by then.
+    pub cpu: Duration,
     /// The most memory the instance held so far.
     pub memory_peak_bytes: u64,
 }
@@ -74,12 +77,13 @@ impl Dispatcher {
             worker,
             function: column,
         };
-        let limits = &function.revision().limits;
+        let revision = function.revision();
         let needs = Needs {
+            namespace: &revision.namespace,
             slots: function.pool_slots(),
             descriptors: function.descriptors_max(),
         };
-        let gate = Gate::new(place, limits, needs, &self.instances);
+        let gate = Gate::new(place, &revision.limits, needs, &self.instances);
         Rc::new(Deployed { function, gate })
     }
 
@@ -139,6 +143,7 @@ impl Dispatcher {
             queue: started.duration_since(arrived),
             instantiate: answer.instantiate,
             run: answer.run,
+            cpu: answer.cpu,
             memory_peak_bytes: answer.memory_peak_bytes,
         };
         Ok((answer.response, receipt))

@@ -6,13 +6,14 @@
 //!
 //! **Invariant:** a request reads one routing table and keeps it to the end; it
 //! never waits for anything but its own function's turn.
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 
 mod admission;
 mod counters;
 mod dispatch;
+mod instances;
 
-pub use admission::WorkerBounds;
 pub use counters::{Connections, CounterError, Counters};
 pub use dispatch::{Deployed, Dispatched, Dispatcher, Receipt};
+pub use instances::WorkerBounds;
 pub use midge_sandbox::{Aborted, Caller, RequestBody, ResponseBody};

@@ -174,6 +174,7 @@ fn cost() -> Receipt {
         queue: Duration::from_micros(1),
         instantiate: Duration::from_micros(2),
         run: Duration::from_micros(3),
+        cpu: Duration::from_micros(4),
         memory_peak_bytes: 64 * 1024,
     }
 }
