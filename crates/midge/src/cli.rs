@@ -5,7 +5,8 @@
 //!
 //! **Invariant:** nothing is read from disk or bound while parsing.
 
-use std::collections::BTreeMap;
+mod grants;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,10 +14,15 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 use midge_model::quantity::parse_duration;
-use midge_model::{CONCURRENCY_MAX, DirGrant, EnvVar, Limits};
+use midge_model::{CONCURRENCY_MAX, Limits};
+
+pub(crate) use self::grants::{GrantArgs, SecretSource};
 
 /// More worker processes than this help nobody; the number is there to stop a typing error.
 const WORKERS_MAX: i64 = 1024;
+
+/// More cycles than this show nothing new; the number is there to stop a typing error.
+const CYCLES_MAX: i64 = 10_000_000;
 
 /// Quiet help: bold headings, no rainbow.
 const STYLES: Styles = Styles::styled()
@@ -33,6 +39,10 @@ Examples:
       Serve every function in shop/midge.toml on a free port.
   midge run report.wasm --env LOG=debug --dir ./data:/data:ro --time 2s
       Give it a variable, a folder to read and two seconds.
+  midge run shop.wasm --allow-http https://api.example.com --secret API_KEY
+      Let it send requests to one host, and hand it a secret.
+  midge run shop.wasm --learn
+      Let it do everything, and print the grants that it turned out to need.
 
 Signals:
   SIGTERM or Ctrl-C stops once the requests in flight are done; a second one stops at once.
@@ -57,6 +67,10 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     /// Compile into the cache, so that the first start compiles nothing.
     Compile(CompileArgs),
+    /// Say what a policy makes of a manifest.
+    Policy(PolicyArgs),
+    /// Show that this machine runs functions as promised.
+    Doctor(DoctorArgs),
     /// Print a completion script for a shell.
     Completions(CompletionsArgs),
     /// Takes traffic; started by `run` and spoken to over stdin and stdout.
@@ -83,14 +97,6 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=WORKERS_MAX))]
     pub(crate) workers: Option<u32>,
 
-    /// Environment variable for every function; can be repeated.
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub(crate) env: Vec<EnvVar>,
-
-    /// Folder that every function may use, `ro` (default) or `rw`; can be repeated.
-    #[arg(long = "dir", value_name = "HOST:GUEST[:ro|rw]")]
-    pub(crate) dirs: Vec<DirGrant>,
-
     /// Where compiled code is kept.
     #[command(flatten)]
     pub(crate) cache: CacheArgs,
@@ -110,6 +116,10 @@ pub(crate) struct RunArgs {
     /// How long requests in flight may go on once asked to stop.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_duration)]
     pub(crate) grace: Duration,
+
+    /// What functions may touch.
+    #[command(flatten)]
+    pub(crate) grants: GrantArgs,
 
     /// Limits over those of the manifest.
     #[command(flatten)]
@@ -131,6 +141,10 @@ pub(crate) struct LimitArgs {
     /// Time for one request.
     #[arg(long, value_name = "DURATION", value_parser = Limits::parse_time)]
     pub(crate) time: Option<Duration>,
+
+    /// Time on a core for one request.
+    #[arg(long, value_name = "DURATION", value_parser = Limits::parse_cpu)]
+    pub(crate) cpu: Option<Duration>,
 
     /// Requests at the same time; more wait their turn.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=CONCURRENCY_MAX.into()))]
@@ -180,6 +194,54 @@ pub(crate) struct CompileArgs {
     pub(crate) cache: CacheArgs,
 }
 
+/// `midge policy`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PolicyArgs {
+    /// What to do with it.
+    #[command(subcommand)]
+    pub(crate) command: PolicyCommand,
+}
+
+/// What can be done with a policy.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// List every grant and limit that functions ask for, and the rule that allows or refuses it.
+    Check(PolicyCheckArgs),
+}
+
+/// `midge policy check`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PolicyCheckArgs {
+    /// A `.wasm` or `.wat` file, a `midge.toml`, or a folder with one.
+    #[arg(default_value = ".")]
+    pub(crate) path: PathBuf,
+
+    /// The most that functions may ask for [default: `policy.toml` beside the manifest, else what
+    /// `midge run` allows who types].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+
+    /// One JSON object a line instead of text.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `midge doctor`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DoctorArgs {
+    /// Run thousands of instances that look for what others left behind.
+    #[arg(long, required = true)]
+    pub(crate) isolation: bool,
+
+    /// How many.
+    #[arg(long, value_name = "N", default_value_t = 3_000, value_parser = clap::value_parser!(u32).range(1..=CYCLES_MAX))]
+    pub(crate) cycles: u32,
+
+    /// Where compiled code is kept.
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
+}
+
 /// `midge completions`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct CompletionsArgs {
@@ -214,14 +276,6 @@ pub(crate) enum AllocationArg {
     Pooling,
     /// Each on its own.
     OnDemand,
-}
-
-/// The variables as a map; of two with one name the later wins, as in a shell.
-pub(crate) fn env_map(variables: Vec<EnvVar>) -> BTreeMap<String, String> {
-    variables
-        .into_iter()
-        .map(|variable| (variable.name, variable.value))
-        .collect()
 }
 
 #[cfg(test)]

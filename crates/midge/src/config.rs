@@ -7,17 +7,19 @@
 //! **Invariant:** a `RunConfig` exists only if everything that can be checked
 //! without touching a file or a socket has been checked.
 
-use std::collections::BTreeMap;
+mod powers;
+
 use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use midge_model::{DirGrant, LimitsPatch};
+use midge_model::{Grants, LimitsPatch, SecretGrant};
 use serde::{Deserialize, Serialize};
 
-use crate::cli::{CacheArgs, LogArgs, RunArgs, env_map};
+pub(crate) use self::powers::{LearnTo, PolicyChoice, PowersChoice, SecretChoice};
+use crate::cli::{CacheArgs, LogArgs, RunArgs};
 use crate::cmd::fault::Hint;
 use crate::log::{Format, LogConfig};
 use crate::{machine, say};
@@ -46,6 +48,8 @@ pub(crate) struct RunConfig {
     pub(crate) workers: Workers,
     /// What goes over the manifest, for every function.
     pub(crate) overrides: Overrides,
+    /// What the node lends to functions, and on whose word.
+    pub(crate) powers: PowersChoice,
     /// Where compiled code is kept.
     pub(crate) cache_dir: PathBuf,
     /// The certificate, when HTTPS is asked for.
@@ -82,10 +86,10 @@ impl Workers {
 pub(crate) struct Overrides {
     /// Limits that were typed.
     pub(crate) limits: LimitsPatch,
-    /// Variables that were typed.
-    pub(crate) env: BTreeMap<String, String>,
-    /// Folders that were typed.
-    pub(crate) dirs: Vec<DirGrant>,
+    /// Grants that were typed, but for secrets.
+    pub(crate) grants: Grants,
+    /// Secrets that were typed, for a function that has no manifest to say how it gets them.
+    pub(crate) secrets: Vec<SecretGrant>,
 }
 
 /// Certificate chain and private key, both PEM.
@@ -142,9 +146,11 @@ impl RunConfig {
         let limits = LimitsPatch {
             memory_bytes: args.limits.memory,
             time: args.limits.time,
+            cpu: args.limits.cpu,
             concurrency: args.limits.concurrency,
             ..LimitsPatch::default()
         };
+        let (grants, powers) = PowersChoice::new(args.grants);
         if args.grace > GRACE_MAX {
             return Err(ConfigError::Grace);
         }
@@ -154,9 +160,10 @@ impl RunConfig {
             workers: workers(args.workers),
             overrides: Overrides {
                 limits,
-                env: env_map(args.env),
-                dirs: args.dirs,
+                grants,
+                secrets: Vec::new(),
             },
+            powers,
             cache_dir: cache_dir(args.cache)?,
             tls: args
                 .tls_cert
@@ -230,6 +237,16 @@ pub(crate) fn default_log() -> Result<LogConfig, ConfigError> {
     })
 }
 
+/// The value of a secret that the operator said is in our environment.
+pub(crate) fn secret_variable(name: &str) -> Option<OsString> {
+    variable(name)
+}
+
+/// Where temporary files go on this machine.
+pub(crate) fn temporary_folder() -> PathBuf {
+    std::env::temp_dir()
+}
+
 /// The part of the environment that our child processes see.
 pub(crate) fn inherited_environment() -> Vec<(&'static str, OsString)> {
     INHERITED
@@ -270,85 +287,4 @@ fn resolve(text: &str) -> Result<SocketAddr, ConfigError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::Parser as _;
-    use insta::assert_snapshot;
-
-    use super::*;
-    use crate::cli::{Args, Command};
-
-    fn check(typed: &[&str]) -> String {
-        let typed = ["midge", "run", "--cache-dir", "/cache"]
-            .iter()
-            .chain(typed);
-        let args = match Args::try_parse_from(typed) {
-            Ok(args) => args,
-            Err(usage) => return usage.to_string(),
-        };
-        let Command::Run(args) = args.command else {
-            panic!("`run` was typed")
-        };
-        match RunConfig::new(*args) {
-            Ok(config) => format!("{:?} {:?} {:?}", config.listen, config.workers, config.tls),
-            Err(error) => format!("error: {:#}", crate::cmd::fault::hinted(error)),
-        }
-    }
-
-    #[test]
-    fn one_worker_as_typed_is_this_process() {
-        assert_snapshot!(check(&["--workers", "1"]), @"127.0.0.1:8080 InProcess None");
-        assert_snapshot!(check(&["--workers", "3"]), @"127.0.0.1:8080 Processes(3) None");
-    }
-
-    #[test]
-    fn a_listen_address_needs_a_port() {
-        assert_snapshot!(check(&["--listen", "127.0.0.1"]), @"error: listen address `127.0.0.1` is not HOST:PORT, write for example `127.0.0.1:8080`: invalid socket address");
-    }
-
-    #[test]
-    fn limits_out_of_bounds_are_refused_at_the_flag() {
-        assert_snapshot!(check(&["--memory", "8GiB"]), @r"
-        error: invalid value '8GiB' for '--memory <SIZE>': memory of `8GiB` is out of range, write `64KiB` to `4GiB`
-
-        For more information, try '--help'.
-        ");
-        assert_snapshot!(check(&["--time", "5"]), @r"
-        error: invalid value '5' for '--time <DURATION>': duration `5` has no unit, write for example `5s` or `5ms`
-
-        For more information, try '--help'.
-        ");
-        assert_snapshot!(check(&["--concurrency", "0"]), @r"
-        error: invalid value '0' for '--concurrency <N>': 0 is not in 1..=10000
-
-        For more information, try '--help'.
-        ");
-    }
-
-    #[test]
-    fn a_certificate_needs_its_key() {
-        assert_snapshot!(check(&["--tls-cert", "a.pem"]), @r"
-        error: the following required arguments were not provided:
-          --tls-key <FILE>
-
-        Usage: midge run --tls-cert <FILE> --tls-key <FILE> --cache-dir <FOLDER> [PATH]
-
-        For more information, try '--help'.
-        ");
-    }
-
-    #[test]
-    fn the_cache_lies_in_the_users_cache_folder() {
-        let path = |xdg: Option<&str>, home: Option<&str>| {
-            default_cache_dir(xdg.map(OsString::from), home.map(OsString::from))
-        };
-        assert_eq!(
-            path(Some("/x"), Some("/h")),
-            Some(PathBuf::from("/x/midge"))
-        );
-        assert_eq!(
-            path(Some("relative"), Some("/h")),
-            Some(PathBuf::from("/h/.cache/midge"))
-        );
-        assert_eq!(path(None, Some("")), None);
-    }
-}
+mod tests;

@@ -1,22 +1,26 @@
 //! Which functions `midge run` was pointed at.
 //!
-//! Reads a single component or a manifest, puts the flags over it and resolves
-//! paths. Parsing the manifest is midge-model; looking into components is the
-//! sandbox.
+//! Reads a single component or a manifest, puts the flags over it
+//! (`functions/written.rs`) and resolves paths. Parsing the manifest is midge-model;
+//! looking into components is the sandbox; what the operator allows is `policy.rs`.
 //!
 //! **Invariant:** a [`Function`] that comes out of here has limits within their
 //! bounds, grants that do not undo each other, folders that exist, and routes
 //! that collide with no other's.
 
+mod written;
+
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use midge_model::{
-    Digest, DirGrant, FunctionName, GrantConflict, Grants, LimitError, Limits, LimitsPatch,
-    MANIFEST_BYTES_MAX, Manifest, ManifestError, NamespaceName, Revision, Route, RouteConflict,
-    RouteTable,
+    Digest, FunctionName, GrantConflict, Grants, LimitError, Limits, LimitsPatch,
+    MANIFEST_BYTES_MAX, Manifest, ManifestError, NamespaceName, Policy, Revision, Route,
+    RouteConflict, RouteTable, SecretText,
 };
 
+use self::written::Written;
 use crate::cmd::fault::Hint;
 use crate::config::Overrides;
 
@@ -36,6 +40,8 @@ pub(crate) struct Function {
     pub(crate) limits: Limits,
     /// What it may touch.
     pub(crate) grants: Grants,
+    /// The values of the secrets among that, by name.
+    pub(crate) secrets: BTreeMap<String, SecretText>,
 }
 
 /// Why there are no functions to run.
@@ -108,31 +114,46 @@ impl Hint for FunctionsError {
     }
 }
 
-/// The functions at `path`, with what was typed put over what was written.
+/// The functions at `path`, with what was typed put over what was written. Who asks for no limits
+/// gets the safe ones, as far as the policy allows those.
 ///
 /// # Errors
 ///
 /// The first thing that is wrong; nothing was started.
-pub(crate) fn read(path: &Path, typed: &Overrides) -> Result<Vec<Function>, FunctionsError> {
+pub(crate) fn read(
+    path: &Path,
+    typed: &Overrides,
+    policy: &Policy,
+) -> Result<Vec<Function>, FunctionsError> {
+    let base = policy.lower(&NamespaceName::default(), &Limits::SAFE);
+    let functions = match manifest_at(path)? {
+        Some(manifest) => from_manifest(&manifest, typed, &base)?,
+        None => vec![single(path, typed, &base)?],
+    };
+    check_routes(&functions)?;
+    Ok(functions)
+}
+
+/// The manifest that `path` names or holds; `None` where it is a component.
+///
+/// # Errors
+///
+/// There is nothing at `path`, or it is a folder without a manifest.
+pub(crate) fn manifest_at(path: &Path) -> Result<Option<PathBuf>, FunctionsError> {
     let metadata = std::fs::metadata(path).map_err(|source| unreadable(path, source))?;
-    let functions = if metadata.is_dir() {
+    if metadata.is_dir() {
         let manifest = path.join(MANIFEST);
         if !manifest.is_file() {
             return Err(FunctionsError::NoManifest {
                 path: path.to_owned(),
             });
         }
-        from_manifest(&manifest, typed)?
-    } else if path
+        return Ok(Some(manifest));
+    }
+    let is_manifest = path
         .extension()
-        .is_some_and(|extension| extension == "toml")
-    {
-        from_manifest(path, typed)?
-    } else {
-        vec![single(path, typed)?]
-    };
-    check_routes(&functions)?;
-    Ok(functions)
+        .is_some_and(|extension| extension == "toml");
+    Ok(is_manifest.then(|| path.to_owned()))
 }
 
 impl Function {
@@ -150,19 +171,27 @@ impl Function {
 }
 
 /// One file is the whole site.
-fn single(path: &Path, typed: &Overrides) -> Result<Function, FunctionsError> {
+fn single(path: &Path, typed: &Overrides, base: &Limits) -> Result<Function, FunctionsError> {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let written = Written {
         name: FunctionName::from_file_stem(&stem),
         component: path.to_owned(),
         routes: vec!["/*".parse().expect("`/*` is a route")],
         limits: LimitsPatch::default(),
-        grants: Grants::default(),
+        grants: Grants {
+            // No manifest says who gets them, and there is nobody else.
+            secrets: typed.secrets.clone(),
+            ..Grants::default()
+        },
     };
-    written.with(typed)
+    written.with(typed, base)
 }
 
-fn from_manifest(path: &Path, typed: &Overrides) -> Result<Vec<Function>, FunctionsError> {
+fn from_manifest(
+    path: &Path,
+    typed: &Overrides,
+    base: &Limits,
+) -> Result<Vec<Function>, FunctionsError> {
     let text = std::fs::read_to_string(path).map_err(|source| unreadable(path, source))?;
     if text.len() > MANIFEST_BYTES_MAX {
         return Err(FunctionsError::ManifestTooLong {
@@ -188,74 +217,9 @@ fn from_manifest(path: &Path, typed: &Overrides) -> Result<Vec<Function>, Functi
             limits: spec.limits,
             grants,
         };
-        written.with(typed)
+        written.with(typed, base)
     });
     functions.collect()
-}
-
-/// A function as written, before the flags.
-struct Written {
-    name: FunctionName,
-    component: PathBuf,
-    routes: Vec<Route>,
-    limits: LimitsPatch,
-    grants: Grants,
-}
-
-impl Written {
-    fn with(self, typed: &Overrides) -> Result<Function, FunctionsError> {
-        let Self {
-            name,
-            component,
-            routes,
-            limits,
-            mut grants,
-        } = self;
-        let limits = match typed.limits.or(limits).apply(&Limits::SAFE) {
-            Ok(limits) => limits,
-            Err(source) => {
-                return Err(FunctionsError::Limits {
-                    function: name,
-                    source,
-                });
-            }
-        };
-        grants.env.extend(typed.env.clone());
-        grants
-            .dirs
-            .retain(|dir| typed.dirs.iter().all(|typed| typed.guest != dir.guest));
-        grants.dirs.extend(typed.dirs.iter().cloned());
-        for dir in &mut grants.dirs {
-            open_folder(dir).map_err(|source| FunctionsError::Folder {
-                function: name.clone(),
-                path: dir.host.clone(),
-                source,
-            })?;
-        }
-        // Checked after the paths are real ones: two names may lead into one tree.
-        match grants.check() {
-            Ok(()) => Ok(Function {
-                name,
-                component,
-                routes,
-                limits,
-                grants,
-            }),
-            Err(source) => Err(FunctionsError::Grants {
-                function: name,
-                source: Box::new(source),
-            }),
-        }
-    }
-}
-
-fn open_folder(dir: &mut DirGrant) -> io::Result<()> {
-    let real = dir.host.canonicalize()?;
-    if !real.is_dir() {
-        return Err(io::ErrorKind::NotADirectory.into());
-    }
-    dir.host = real;
-    Ok(())
 }
 
 fn check_routes(functions: &[Function]) -> Result<(), FunctionsError> {
@@ -286,129 +250,4 @@ fn unreadable(path: &Path, source: io::Error) -> FunctionsError {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use insta::assert_snapshot;
-    use midge_model::DirMode;
-
-    use super::*;
-
-    /// What comes of this manifest, in a folder that also has a folder `data`.
-    fn check(manifest: &str, typed: &Overrides) -> String {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join(MANIFEST), manifest).unwrap();
-        fs::create_dir(folder.path().join("data")).unwrap();
-        let text = match read(folder.path(), typed) {
-            Ok(functions) => functions
-                .iter()
-                .map(describe)
-                .collect::<Vec<_>>()
-                .join("\n"),
-            Err(error) => {
-                let error = crate::cmd::fault::hinted(error);
-                let hint = crate::cmd::fault::hint_of(&error)
-                    .unwrap_or("none")
-                    .to_owned();
-                format!("{error:#}\nhint: {hint}")
-            }
-        };
-        let real = folder.path().canonicalize().unwrap();
-        text.replace(&*real.to_string_lossy(), "FOLDER")
-    }
-
-    fn describe(function: &Function) -> String {
-        let Function {
-            name,
-            component,
-            routes,
-            limits,
-            grants,
-        } = function;
-        let routes: Vec<_> = routes.iter().map(ToString::to_string).collect();
-        let dirs: Vec<_> = grants.dirs.iter().map(ToString::to_string).collect();
-        format!(
-            "{name} {} {routes:?} time={:?} concurrency={} {:?} {dirs:?}",
-            component.display(),
-            limits.time,
-            limits.concurrency,
-            grants.env,
-        )
-    }
-
-    fn typed(time_secs: Option<u64>, env: &[(&str, &str)], dirs: &[&str]) -> Overrides {
-        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        Overrides {
-            limits: LimitsPatch {
-                time: time_secs.map(std::time::Duration::from_secs),
-                ..LimitsPatch::default()
-            },
-            env: env.iter().map(own).collect(),
-            dirs: dirs.iter().map(|dir| dir.parse().unwrap()).collect(),
-        }
-    }
-
-    const HELLO: &str = r#"
-        [function.hello]
-        component = "hello.wasm"
-        limits = { time = "3s", concurrency = 7 }
-        env = { LOG = "info", KEPT = "yes" }
-        allow = { dirs = [{ host = "data", guest = "/data", mode = "rw" }] }
-    "#;
-
-    #[test]
-    fn paths_in_a_manifest_start_from_its_folder() {
-        assert_snapshot!(check(HELLO, &Overrides::default()), @r#"hello FOLDER/hello.wasm ["/hello/*"] time=3s concurrency=7 {"KEPT": "yes", "LOG": "info"} ["FOLDER/data:/data:rw"]"#);
-    }
-
-    #[test]
-    fn flags_go_over_the_manifest() {
-        let typed = typed(Some(1), &[("LOG", "debug")], &["/:/data:ro"]);
-        assert_snapshot!(check(HELLO, &typed), @r#"hello FOLDER/hello.wasm ["/hello/*"] time=1s concurrency=7 {"KEPT": "yes", "LOG": "debug"} ["/:/data:ro"]"#);
-    }
-
-    #[test]
-    fn a_folder_that_is_not_there_is_named() {
-        assert_snapshot!(check(HELLO, &typed(None, &[], &["/no/such:/x"])), @r"
-        function hello: open folder `/no/such`: No such file or directory (os error 2)
-        hint: mkdir -p /no/such
-        ");
-    }
-
-    #[test]
-    fn one_tree_is_not_granted_in_two_modes_under_two_names() {
-        let folder = tempfile::tempdir().unwrap();
-        let link = folder.path().join("link");
-        std::os::unix::fs::symlink("/", &link).unwrap();
-        let read_only = DirGrant::new("/", "/a", DirMode::ReadOnly).unwrap();
-        let writable = DirGrant::new(&link.to_string_lossy(), "/data", DirMode::ReadWrite).unwrap();
-        let typed = Overrides {
-            dirs: vec![read_only, writable],
-            ..Overrides::default()
-        };
-        assert_snapshot!(check(HELLO, &typed), @r"
-        function hello: directories `/:/a:ro` and `/:/data:rw` share host files but not the mode, give both the same mode or keep the trees apart
-        hint: none
-        ");
-    }
-
-    #[test]
-    fn a_single_file_is_the_whole_site() {
-        let file = tempfile::Builder::new()
-            .prefix("Hello_")
-            .suffix(".wasm")
-            .tempfile()
-            .unwrap();
-        let functions = read(file.path(), &Overrides::default()).unwrap();
-        assert_eq!(functions.len(), 1);
-        assert_eq!(functions[0].routes, ["/*".parse().unwrap()]);
-    }
-
-    #[test]
-    fn a_folder_without_a_manifest_says_what_to_write() {
-        let folder = tempfile::tempdir().unwrap();
-        let error = read(folder.path(), &Overrides::default()).unwrap_err();
-        assert!(matches!(error, FunctionsError::NoManifest { .. }));
-        assert!(error.hint().unwrap().contains("[function.hello]"));
-    }
-}
+mod tests;

@@ -13,11 +13,15 @@ mod cli;
 mod cmd;
 mod config;
 mod functions;
+mod isolation;
+mod learn;
 mod log;
 mod machine;
+mod policy;
 mod prepare;
 mod protocol;
 mod say;
+mod secrets;
 mod supervisor;
 mod worker;
 

@@ -112,6 +112,7 @@ pub(crate) async fn prepare(
         .map(|(function, digest)| PlannedRevision {
             revision: function.revision(digest),
             artifact: artifacts[&digest].clone(),
+            secrets: function.secrets.clone(),
         });
     Ok(Prepared {
         revisions: revisions.collect(),

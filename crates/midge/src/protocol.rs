@@ -8,6 +8,7 @@
 //! **Invariant:** both ends are the same binary, so the format carries no
 //! version; a line longer than its bound ends the conversation.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::net::TcpListener;
@@ -16,8 +17,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use midge_ingress::IngressConfig;
-use midge_model::Revision;
-use midge_sandbox::SandboxConfig;
+use midge_model::{FunctionName, Revision, SecretText, Use};
+use midge_sandbox::{PowersConfig, SandboxConfig, UsagePlan};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
@@ -48,6 +49,9 @@ pub(crate) const LISTENER_FD: RawFd = 3;
 /// Where a worker process finds the page of counters.
 pub(crate) const COUNTERS_FD: RawFd = 4;
 
+/// Where a worker process finds the counts of folders with a quota.
+pub(crate) const USAGE_FD: RawFd = 5;
+
 /// Everything a worker needs to know to serve.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Plan {
@@ -61,12 +65,22 @@ pub(crate) struct Plan {
     pub(crate) ingress: IngressConfig,
     /// How to run guests.
     pub(crate) sandbox: SandboxConfig,
+    /// What to lend them.
+    pub(crate) powers: PowersConfig,
     /// The certificate, when HTTPS is asked for.
     pub(crate) tls: Option<TlsPaths>,
     /// How long requests in flight may go on when no supervisor is left to decide.
     pub(crate) grace: Duration,
     /// What is logged, and how.
     pub(crate) log: LogConfig,
+}
+
+impl Plan {
+    /// Which folder's count stands where.
+    pub(crate) fn usage(&self) -> UsagePlan {
+        let revisions = self.revisions.iter();
+        UsagePlan::of(revisions.map(|planned| &planned.revision.grants))
+    }
 }
 
 /// What a worker shares with its siblings, besides files.
@@ -76,17 +90,22 @@ pub(crate) struct Shared {
     pub(crate) listener: TcpListener,
     /// How many invocations run on the whole node.
     pub(crate) counters: File,
+    /// How much lies in the folders that have a quota.
+    pub(crate) usage: File,
 }
 
 impl Shared {
-    /// The same two, for one more worker.
+    /// The same, for one more worker.
     ///
     /// # Errors
     ///
     /// There are no descriptors left.
     pub(crate) fn try_clone(&self) -> io::Result<Self> {
-        let (listener, counters) = (self.listener.try_clone()?, self.counters.try_clone()?);
-        Ok(Self { listener, counters })
+        Ok(Self {
+            listener: self.listener.try_clone()?,
+            counters: self.counters.try_clone()?,
+            usage: self.usage.try_clone()?,
+        })
     }
 }
 
@@ -97,6 +116,8 @@ pub(crate) struct PlannedRevision {
     pub(crate) revision: Revision,
     /// Its native code.
     pub(crate) artifact: PathBuf,
+    /// The secrets it was granted, by name.
+    pub(crate) secrets: BTreeMap<String, SecretText>,
 }
 
 /// What a supervisor tells a serving worker.
@@ -119,6 +140,13 @@ pub(crate) enum Event {
     Ready,
     /// Its thread still turns; said again and again.
     Alive,
+    /// A watched function was seen to use these for the first time in this worker.
+    Used {
+        /// Which function.
+        function: FunctionName,
+        /// What.
+        uses: Vec<Use>,
+    },
     /// It cannot serve, and why; it exits.
     Failed {
         /// The chain of causes.

@@ -14,13 +14,16 @@ use std::time::Duration;
 use midge_ingress::{Listening, Phase, Tls};
 use midge_model::Route;
 use midge_runtime::{Counters, Deployed, Dispatcher, WorkerBounds};
-use midge_sandbox::Sandbox;
+use midge_sandbox::{
+    Deployment, LOOK_UP_DESCRIPTORS_MAX, LoadedFunction, NodePowers, OUTBOUND_DESCRIPTORS_MAX,
+    Sandbox, UsagePage,
+};
 use tokio::sync::{mpsc, watch};
 
 use crate::cmd::fault::chain;
 use crate::config::TlsPaths;
-use crate::machine;
-use crate::protocol::{ALIVE_EVERY, Event, Order, Plan, PlannedRevision, Shared};
+use crate::protocol::{ALIVE_EVERY, Event, Order, Plan, Shared};
+use crate::{learn, machine};
 
 /// Serves until it is ordered to stop, or until nobody is left to give orders.
 pub(crate) async fn serve(
@@ -47,6 +50,7 @@ pub(crate) async fn serve(
         listening,
         dispatcher,
         ingress,
+        functions,
     } = parts;
     let tls = listening.tls.clone();
     let mut cut_off = phase_seen.clone();
@@ -79,6 +83,7 @@ pub(crate) async fn serve(
         loop {
             tokio::time::sleep(ALIVE_EVERY).await;
             tell(&events, Event::Alive).await;
+            tell_uses(&events, &functions).await;
         }
     };
     let drained = tokio::select! {
@@ -87,6 +92,7 @@ pub(crate) async fn serve(
         // Obeying never ends by itself; the door does, once it was told to close.
         () = obey => unreachable!("orders are obeyed for ever"),
     };
+    tell_uses(&events, &functions).await;
     tell(
         &events,
         Event::Drained {
@@ -102,6 +108,7 @@ struct Parts {
     listening: Listening,
     dispatcher: Rc<Dispatcher>,
     ingress: Rc<midge_ingress::IngressConfig>,
+    functions: Vec<Rc<LoadedFunction>>,
 }
 
 /// Why a worker cannot serve; the text goes to its supervisor.
@@ -124,9 +131,14 @@ impl Parts {
             instances_max: plan.sandbox.instances_max,
             // What is left when every connection is taken; the door never competes with guests.
             descriptors_max: machine::descriptors_max()
-                .saturating_sub(plan.ingress.connections_max),
+                .saturating_sub(plan.ingress.connections_max)
+                .saturating_sub(OUTBOUND_DESCRIPTORS_MAX)
+                .saturating_sub(LOOK_UP_DESCRIPTORS_MAX),
         });
-        let routes = load(&plan, &dispatcher, &counters)?;
+        let usage = UsagePage::map(&shared.usage, plan.workers, plan.usage().folders());
+        let usage = at("share the counts of folders", usage)?;
+        usage.join(plan.worker);
+        let (routes, functions) = load(&plan, &dispatcher, (&counters, &usage))?;
         at("build the routing table", dispatcher.publish(routes))?;
         let listener = at("take over the listening socket", adopt(shared.listener))?;
         Ok(Self {
@@ -137,21 +149,35 @@ impl Parts {
             },
             dispatcher: Rc::new(dispatcher),
             ingress: Rc::new(plan.ingress),
+            functions,
         })
     }
 }
+
+/// What of a plan's functions requests are sent to, and the functions themselves.
+type Loaded = (Vec<(Route, Rc<Deployed>)>, Vec<Rc<LoadedFunction>>);
 
 /// Maps and links the native code of every function, and puts its gate before it.
 fn load(
     plan: &Plan,
     dispatcher: &Dispatcher,
-    counters: &Counters,
-) -> Result<Vec<(Route, Rc<Deployed>)>, BuildError> {
-    let sandbox = at("start the sandbox", Sandbox::new(&plan.sandbox))?;
-    let mut routes = Vec::new();
-    for (column, PlannedRevision { revision, artifact }) in plan.revisions.iter().enumerate() {
+    (counters, usage): (&Counters, &UsagePage),
+) -> Result<Loaded, BuildError> {
+    let powers = NodePowers::new(plan.powers.clone());
+    let powers = at("prepare what functions are lent", powers)?;
+    let sandbox = at("start the sandbox", Sandbox::new(&plan.sandbox, powers))?;
+    let usage_plan = plan.usage();
+    let (mut routes, mut functions) = (Vec::new(), Vec::new());
+    for (column, planned) in plan.revisions.iter().enumerate() {
+        let revision = &planned.revision;
         let step = format!("load function {}", revision.function);
-        let function = at(&step, sandbox.load(artifact, revision.clone()))?;
+        let deployment = Deployment {
+            revision: revision.clone(),
+            secrets: planned.secrets.clone(),
+            usage: Some(usage_plan.cells(usage, &revision.grants)),
+        };
+        let function = at(&step, sandbox.load(&planned.artifact, deployment))?;
+        functions.push(Rc::clone(&function));
         let deployed = dispatcher.deploy(function, counters, plan.worker, column);
         routes.extend(
             revision
@@ -160,7 +186,7 @@ fn load(
                 .map(|route| (route.clone(), Rc::clone(&deployed))),
         );
     }
-    Ok(routes)
+    Ok((routes, functions))
 }
 
 /// Workers share the socket and so its mode: all of them need it non-blocking.
@@ -191,6 +217,15 @@ fn reload(tls: Option<&Tls>) -> Event {
     let result = tls.map_or(Ok(()), Tls::reload);
     let kept = result.err().map(|error| chain(&error));
     Event::TlsReloaded { kept }
+}
+
+/// What watched functions have used since this was last said.
+async fn tell_uses(events: &mpsc::Sender<Event>, functions: &[Rc<LoadedFunction>]) {
+    for function in functions {
+        for event in learn::events(&function.revision().function, function.take_uses()) {
+            tell(events, event).await;
+        }
+    }
 }
 
 async fn tell(events: &mpsc::Sender<Event>, event: Event) {

@@ -3,6 +3,8 @@
 //! The same way as `midge run`, up to the point where it would open a port.
 //! Prints where the native code lies to stdout and how long it took to stderr.
 
+use midge_model::Policy;
+
 use super::Ending;
 use super::fault::hinted;
 use crate::cli::CompileArgs;
@@ -16,7 +18,8 @@ pub(super) fn run(args: CompileArgs) -> anyhow::Result<Ending> {
     let log = config::default_log().map_err(hinted)?;
     let _log = log::start(&log);
     let cache_dir = config::cache_dir(args.cache).map_err(hinted)?;
-    let functions = functions::read(&args.path, &Overrides::default()).map_err(hinted)?;
+    let functions =
+        functions::read(&args.path, &Overrides::default(), &Policy::operator()).map_err(hinted)?;
     let (cache, sandbox) = super::open_cache(&cache_dir)?;
     let compiler = Compiler {
         cache_dir,

@@ -1,8 +1,9 @@
 //! `midge inspect FILE`: says what a WebAssembly file is.
 //!
-//! Contract, size, digest, makers, imports with what each would need, exports
-//! and the limits it would run under. Telling them from the bytes is the
-//! sandbox; this only lays them out.
+//! Contract, size, digest, makers, imports with what each could reach and what it
+//! would need for that, exports, the limits it would run under and the bounds that
+//! hold for every instance. Telling them from the bytes is the sandbox; this only lays
+//! them out.
 //!
 //! **Invariant:** text from inside the file is printed without its control
 //! characters.
@@ -12,9 +13,9 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use midge_model::Limits;
-use midge_model::quantity::{format_bytes, format_duration};
-use midge_sandbox::{Import, Inspection, Producer, inspect};
-use serde::Serialize;
+use midge_model::quantity::format_bytes;
+use midge_sandbox::{Bound, Import, Inspection, Producer, bounds, inspect};
+use serde::{Serialize, Serializer};
 
 use super::Ending;
 use super::fault::{hinted, with_hint};
@@ -36,6 +37,7 @@ pub(super) fn run(args: &InspectArgs) -> anyhow::Result<Ending> {
         file,
         inspection: &inspection,
         limits: Limits::SAFE,
+        bounds: bounds(),
     };
     if args.json {
         say::data(&format!("{}\n", serde_json::to_string(&report)?))?;
@@ -57,6 +59,13 @@ struct Report<'a> {
     #[serde(flatten)]
     inspection: &'a Inspection,
     limits: Limits,
+    #[serde(serialize_with = "as_map")]
+    bounds: Vec<Bound>,
+}
+
+/// A key for each bound, as limits have them.
+fn as_map<S: Serializer>(bounds: &[Bound], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(bounds.iter().map(|bound| (bound.name, &bound.value)))
 }
 
 impl Report<'_> {
@@ -69,13 +78,6 @@ impl Report<'_> {
             imports,
             exports,
         } = self.inspection;
-        let Limits {
-            memory_bytes,
-            time,
-            concurrency,
-            request_body_bytes,
-            ..
-        } = self.limits;
         let mut text = Text::default();
         text.row("file", &self.file.display().to_string());
         text.row("contract", &contract.to_string());
@@ -84,14 +86,15 @@ impl Report<'_> {
         text.rows("made with", producers.iter().map(producer));
         text.rows("imports", imports.iter().map(import));
         text.rows("exports", exports.iter().cloned());
+        let limits = self.limits.rows().into_iter();
         text.rows(
             "limits",
-            [
-                format!("memory {}", format_bytes(memory_bytes)),
-                format!("time {}", format_duration(time)),
-                format!("concurrency {concurrency}"),
-                format!("request body {}", format_bytes(request_body_bytes)),
-            ],
+            limits.map(|(key, value)| format!("{key} {value}")),
+        );
+        let bounds = self.bounds.iter();
+        text.rows(
+            "bounds",
+            bounds.map(|bound| format!("{} {}", bound.name, bound.value)),
         );
         text.0
     }
@@ -136,10 +139,12 @@ fn producer(producer: &Producer) -> String {
 
 fn import(import: &Import) -> String {
     let name = import.full_name();
-    match (import.provided, import.needs_grant) {
-        (false, _) => format!("{name} (this host does not have it)"),
-        (true, Some(grant)) => format!("{name} (needs a grant: {grant})"),
-        (true, None) => name,
+    match (import.provided, import.needs_grant, import.reaches) {
+        (false, _, _) => format!("{name} (this host does not have it)"),
+        (true, Some(grant), Some(reaches)) => {
+            format!("{name} (could reach {reaches}; denied without a grant: {grant})")
+        }
+        (true, _, _) => name,
     }
 }
 
@@ -158,6 +163,7 @@ mod tests {
             version,
             provided: true,
             needs_grant,
+            reaches: needs_grant.map(|_| "HTTP servers"),
         }
     }
 
@@ -183,6 +189,10 @@ mod tests {
             file,
             inspection: &inspection,
             limits: Limits::SAFE,
+            bounds: vec![Bound {
+                name: "stack",
+                value: "1MiB".to_owned(),
+            }],
         };
         assert_snapshot!(report.to_text(), @r"
         file       hello.wasm
@@ -191,12 +201,23 @@ mod tests {
         digest     sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
         made with  Ru�[31mst (language)
         imports    wasi:http/types@0.2.6
-                   wasi:http/outgoing-handler@0.2.6 (needs a grant: http)
+                   wasi:http/outgoing-handler@0.2.6 (could reach HTTP servers; denied without a grant: http)
         exports    none
         limits     memory 128MiB
+                   cpu 2s
                    time 10s
                    concurrency 200
-                   request body 10MiB
+                   queue 1000
+                   queue-time 10s
+                   request-body 10MiB
+                   response-body 1GiB
+                   log 256KiB
+                   log-rate 1MiB
+                   outbound-calls 50
+                   outbound-bytes 100MiB
+                   sockets 16
+                   weight 100
+        bounds     stack 1MiB
         ");
     }
 }

@@ -8,8 +8,10 @@
 mod compile;
 mod compiler;
 mod completions;
+mod doctor;
 pub(crate) mod fault;
 mod inspect;
+mod policy;
 mod run;
 mod worker;
 
@@ -47,6 +49,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Ending> {
         Command::Run(args) => run::run(*args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Compile(args) => compile::run(args),
+        Command::Policy(args) => policy::run(args),
+        Command::Doctor(args) => doctor::run(args),
         Command::Completions(args) => completions::run(&args),
         Command::Worker => worker::run(),
         Command::Compiler(args) => compiler::run(&args),

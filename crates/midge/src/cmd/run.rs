@@ -1,28 +1,31 @@
 //! `midge run [PATH]`: serves functions over HTTP until told to stop.
 //!
-//! Walks from flags to a serving node: read, refuse, claim the port, compile,
-//! open the door, supervise. Each step lives elsewhere; the order is decided
+//! Walks from flags to a serving node: read and refuse (`run/asked.rs`), claim the
+//! port, compile, open the door, supervise. Each step lives elsewhere; the order is decided
 //! here.
 //!
 //! **Invariant:** what can be refused is refused before anything is compiled,
 //! and nobody can connect before everything is.
+
+mod asked;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use midge_ingress::{IngressConfig, Tls};
-use midge_sandbox::SandboxConfig;
+use midge_sandbox::{NodePowers, PowersConfig, SandboxConfig};
 
+use self::asked::Asked;
 use super::Ending;
 use super::fault::hinted;
 use crate::cli::RunArgs;
-use crate::config::{RunConfig, TlsPaths};
+use crate::config::{self, RunConfig, TlsPaths};
 use crate::log::{Format, LogConfig};
 use crate::prepare::prepare;
 use crate::protocol::{Plan, PlannedRevision, Shared};
 use crate::supervisor::{self, Compiler, Node, Progress};
-use crate::{functions, log, machine, say};
+use crate::{log, machine, say};
 
 /// What every worker's door allows; see `IngressConfig` for what each bound means.
 const INGRESS: IngressConfig = IngressConfig {
@@ -37,6 +40,10 @@ const INGRESS: IngressConfig = IngressConfig {
     access_log: true,
 };
 
+/// What is said while functions may do everything.
+const LEARNING: &str = "learning: functions may do everything that the policy allows; \
+                        stop with Ctrl-C to see what they used";
+
 /// Serves until told to stop.
 pub(super) fn run(args: RunArgs) -> anyhow::Result<Ending> {
     let config = RunConfig::new(args).map_err(hinted)?;
@@ -45,9 +52,14 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<Ending> {
     super::block_on(serve(config))?
 }
 
-async fn serve(config: RunConfig) -> anyhow::Result<Ending> {
-    let functions = functions::read(&config.path, &config.overrides).map_err(hinted)?;
+async fn serve(mut config: RunConfig) -> anyhow::Result<Ending> {
+    let asked = Asked::read(&mut config)?;
     check_tls(config.tls.as_ref())?;
+    let powers = config
+        .powers
+        .under(asked.policy.clone(), config::temporary_folder());
+    // Each worker makes its own; whether they can be made is known before anything is compiled.
+    drop(NodePowers::new(powers.clone())?);
     let (cache, sandbox) = super::open_cache(&config.cache_dir)?;
     let claim = supervisor::claim(config.listen).map_err(hinted)?;
     let compiler = Compiler {
@@ -55,7 +67,7 @@ async fn serve(config: RunConfig) -> anyhow::Result<Ending> {
         allocation: sandbox.allocation,
     };
     let progress = Progress::new(&config.log);
-    let prepared = prepare(&functions, &cache, &compiler, &progress)
+    let prepared = prepare(&asked.functions, &cache, &compiler, &progress)
         .await
         .map_err(hinted)?;
     let listener = claim.open().map_err(hinted)?;
@@ -63,19 +75,28 @@ async fn serve(config: RunConfig) -> anyhow::Result<Ending> {
         .local_addr()
         .context("read the listening address")?;
     let ready = Ready::new(address, &config, &prepared.revisions);
-    let plan = plan(&config, sandbox, prepared.revisions);
-    let counters = supervisor::page::make(plan.workers, plan.revisions.len())
+    let plan = plan(&config, (sandbox, powers), prepared.revisions);
+    let counters = supervisor::page::counters(plan.workers, plan.revisions.len())
         .context("make the page of counters")?;
+    let usage = supervisor::page::usage(plan.workers, plan.usage().folders())
+        .context("make the page of folders' counts")?;
     let node = Node {
         plan,
-        shared: Shared { listener, counters },
+        shared: Shared {
+            listener,
+            counters,
+            usage,
+        },
         workers: config.workers,
         grace: config.grace,
     };
-    let ending = supervisor::supervise(node, || ready.announce())
+    let life = supervisor::supervise(node, || ready.announce())
         .await
         .map_err(hinted)?;
-    Ok(conclude(ending))
+    if let Some(to) = &config.powers.learn {
+        asked.write_learned(&life.learned, to)?;
+    }
+    Ok(conclude(life.ending))
 }
 
 /// A certificate that cannot be used is known before anything is compiled.
@@ -86,7 +107,11 @@ fn check_tls(paths: Option<&TlsPaths>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn plan(config: &RunConfig, sandbox: SandboxConfig, revisions: Vec<PlannedRevision>) -> Plan {
+fn plan(
+    config: &RunConfig,
+    (sandbox, powers): (SandboxConfig, PowersConfig),
+    revisions: Vec<PlannedRevision>,
+) -> Plan {
     Plan {
         worker: 0,
         workers: config.workers.count(),
@@ -96,6 +121,7 @@ fn plan(config: &RunConfig, sandbox: SandboxConfig, revisions: Vec<PlannedRevisi
             ..INGRESS
         },
         sandbox,
+        powers,
         tls: config.tls.clone(),
         grace: config.grace,
         log: config.log.clone(),
@@ -131,6 +157,7 @@ struct Ready {
     url: String,
     /// Route and function.
     routes: Vec<(String, String)>,
+    learning: bool,
     log: LogConfig,
 }
 
@@ -153,11 +180,18 @@ impl Ready {
         Self {
             url,
             routes: routes.collect(),
+            learning: config.powers.learn.is_some(),
             log: config.log.clone(),
         }
     }
 
     fn announce(&self) {
+        if self.learning {
+            match self.log.format {
+                Format::Json => tracing::warn!("learning, everything is allowed"),
+                Format::Text => say::line(LEARNING),
+            }
+        }
         let width = self
             .routes
             .iter()

@@ -19,7 +19,8 @@ use tokio::sync::mpsc;
 
 use super::Ending;
 use crate::protocol::{
-    CHANNEL_LINES, COUNTERS_FD, DOWN_LINE_BYTES_MAX, Event, Lines, Order, Plan, Shared, to_line,
+    CHANNEL_LINES, COUNTERS_FD, DOWN_LINE_BYTES_MAX, Event, Lines, Order, Plan, Shared, USAGE_FD,
+    to_line,
 };
 use crate::{log, machine, worker};
 
@@ -38,13 +39,15 @@ fn inherited() -> anyhow::Result<Shared> {
         .context("take the listening socket")?
         .context("no listening socket: this command is for `midge run` to start")?;
     // Opened by name a second time: owning a descriptor by its number cannot be done safely.
-    let counters = format!("/proc/self/fd/{COUNTERS_FD}");
-    let counters = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(&counters)
-        .context("take the page of counters")?;
-    Ok(Shared { listener, counters })
+    let page = |number| {
+        let path = format!("/proc/self/fd/{number}");
+        OpenOptions::new().read(true).write(true).open(path)
+    };
+    Ok(Shared {
+        listener,
+        counters: page(COUNTERS_FD).context("take the page of counters")?,
+        usage: page(USAGE_FD).context("take the page of folders' counts")?,
+    })
 }
 
 async fn work(shared: Shared) -> anyhow::Result<()> {

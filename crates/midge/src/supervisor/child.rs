@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::config;
 use crate::protocol::{
     CHANNEL_LINES, COUNTERS_FD, Event, LISTENER_FD, Lines, Order, Plan, SILENT_MAX, Shared,
-    UP_LINE_BYTES_MAX, to_line,
+    UP_LINE_BYTES_MAX, USAGE_FD, to_line,
 };
 
 /// Our own binary as it was when we started: an upgrade on disk must not mix two versions in one
@@ -149,7 +149,11 @@ pub(super) fn start_task(plan: Plan, shared: Shared, reports: mpsc::Sender<Repor
 
 /// What the child finds open besides the standard three.
 fn descriptors(shared: &Shared) -> io::Result<Vec<FdMapping>> {
-    let Shared { listener, counters } = shared.try_clone()?;
+    let Shared {
+        listener,
+        counters,
+        usage,
+    } = shared.try_clone()?;
     let map = |parent_fd: OwnedFd, child_fd| FdMapping {
         parent_fd,
         child_fd,
@@ -157,6 +161,7 @@ fn descriptors(shared: &Shared) -> io::Result<Vec<FdMapping>> {
     Ok(vec![
         map(listener.into(), LISTENER_FD),
         map(counters.into(), COUNTERS_FD),
+        map(usage.into(), USAGE_FD),
     ])
 }
 

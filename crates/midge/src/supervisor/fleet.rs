@@ -17,6 +17,7 @@ use super::backoff::Backoff;
 use super::child::{self, Ended, Handle, News, Report};
 use super::{Node, SuperviseError};
 use crate::config::Workers;
+use crate::learn::Learned;
 use crate::protocol::{CHANNEL_LINES, Event, Order, Plan, Shared};
 
 /// How long a worker may take to exit once it was told to cut what is left.
@@ -30,6 +31,8 @@ pub(super) struct Fleet {
     counters: Counters,
     in_process: bool,
     places: Vec<Place>,
+    /// What watched functions were seen to use.
+    pub(super) learned: Learned,
     reports: mpsc::Receiver<Report>,
     reporter: mpsc::Sender<Report>,
 }
@@ -73,7 +76,10 @@ impl Fleet {
         } = node;
         let counters = Counters::map(&shared.counters, template.workers, template.revisions.len())
             .map_err(|source| SuperviseError::Counters { source })?;
+        let functions = template.revisions.iter();
+        let functions = functions.map(|planned| &planned.revision.function);
         let mut fleet = Self {
+            learned: Learned::of(functions),
             in_process: workers == Workers::InProcess,
             places: (0..template.workers).map(Place::empty).collect(),
             template,
@@ -104,6 +110,7 @@ impl Fleet {
                 News::Said(Event::Failed { message }) => {
                     return Err(SuperviseError::Failed { message });
                 }
+                News::Said(Event::Used { function, uses }) => self.learned.note(&function, uses),
                 News::Said(Event::Alive | Event::TlsReloaded { .. } | Event::Drained { .. }) => {}
                 News::Ended(ended) => return Err(SuperviseError::EndedEarly { ended }),
             }
@@ -171,6 +178,7 @@ impl Fleet {
                     total.cut += cut;
                     self.place(worker).ready = false;
                 }
+                News::Said(Event::Used { function, uses }) => self.learned.note(&function, uses),
                 News::Said(event) => tracing::debug!(worker, ?event, "worker spoke while draining"),
                 News::Ended(ended) => {
                     let place = self.place(worker);
@@ -189,6 +197,7 @@ impl Fleet {
             News::Said(Event::Ready) => self.place(worker).become_ready(),
             // Whoever reads its words has seen to it; one in our own process cannot be ended.
             News::Said(Event::Alive) => {}
+            News::Said(Event::Used { function, uses }) => self.learned.note(&function, uses),
             News::Said(Event::Failed { message }) => self.place(worker).failure = Some(message),
             News::Said(Event::TlsReloaded { kept: None }) => {
                 tracing::info!(worker, "certificate reloaded");

@@ -31,6 +31,7 @@ use self::fleet::Fleet;
 use self::signals::{Signals, Wish};
 use crate::cmd::fault::{Hint, chain};
 use crate::config::{TlsPaths, Workers};
+use crate::learn::Learned;
 use crate::protocol::{Order, Plan, Shared};
 
 /// Everything that a node is made of, ready to start.
@@ -44,6 +45,15 @@ pub(crate) struct Node {
     pub(crate) workers: Workers,
     /// How long requests in flight may go on once asked to stop.
     pub(crate) grace: Duration,
+}
+
+/// A life of a node that is over.
+#[derive(Debug)]
+pub(crate) struct Life {
+    /// How it ended.
+    pub(crate) ending: Ending,
+    /// What watched functions were seen to use.
+    pub(crate) learned: Learned,
 }
 
 /// How a node's life ended.
@@ -94,10 +104,7 @@ impl Hint for SuperviseError {
 /// # Errors
 ///
 /// The node never came to serve; nothing is left running.
-pub(crate) async fn supervise(
-    node: Node,
-    announce: impl FnOnce(),
-) -> Result<Ending, SuperviseError> {
+pub(crate) async fn supervise(node: Node, announce: impl FnOnce()) -> Result<Life, SuperviseError> {
     let (grace, tls) = (node.grace, node.plan.tls.clone());
     let mut signals =
         Signals::install(tls.is_some()).map_err(|source| SuperviseError::Signals { source })?;
@@ -112,10 +119,14 @@ pub(crate) async fn supervise(
         () = signals.stop() => {}
     }
     tracing::info!(?grace, "draining, a second signal ends at once");
-    tokio::select! {
-        total = fleet.drain(grace) => Ok(Ending::Drained(total)),
-        () = signals.stop() => Ok(Ending::Interrupted),
-    }
+    let ending = tokio::select! {
+        total = fleet.drain(grace) => Ending::Drained(total),
+        () = signals.stop() => Ending::Interrupted,
+    };
+    Ok(Life {
+        ending,
+        learned: std::mem::take(&mut fleet.learned),
+    })
 }
 
 /// Replaces what ends and reloads what is asked for, until asked to stop.

@@ -1,14 +1,16 @@
-//! The page of memory that the workers of a node share.
+//! The pages of memory that the workers of a node share.
 //!
-//! Makes the file behind it; what stands on it is the runtime's `Counters`.
+//! Makes the files behind them; what stands on them is the runtime's `Counters` and the
+//! sandbox's `UsagePage`.
 //!
-//! **Invariant:** its size never changes, so nobody who mapped it can be
-//! stopped by a mapping that lost its ground.
+//! **Invariant:** their size never changes, so nobody who mapped one can be stopped
+//! by a mapping that lost its ground.
 
 use std::fs::File;
 use std::io;
 
 use midge_runtime::Counters;
+use midge_sandbox::UsagePage;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
 /// A file in memory with room for every worker's count of every function.
@@ -16,10 +18,23 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 /// # Errors
 ///
 /// The system has no memory or no descriptors left.
-pub(crate) fn make(workers: usize, functions: usize) -> io::Result<File> {
+pub(crate) fn counters(workers: usize, functions: usize) -> io::Result<File> {
+    sealed("midge-counters", Counters::size_bytes(workers, functions))
+}
+
+/// A file in memory with room for the count of every folder that has a quota.
+///
+/// # Errors
+///
+/// The system has no memory or no descriptors left.
+pub(crate) fn usage(workers: usize, folders: usize) -> io::Result<File> {
+    sealed("midge-usage", UsagePage::size_bytes(workers, folders))
+}
+
+fn sealed(name: &str, bytes: u64) -> io::Result<File> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let file = File::from(memfd_create("midge-counters", flags)?);
-    file.set_len(Counters::size_bytes(workers, functions))?;
+    let file = File::from(memfd_create(name, flags)?);
+    file.set_len(bytes)?;
     fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
     Ok(file)
 }

@@ -153,6 +153,59 @@ async fn a_full_node_turns_away_with_503_and_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn who_waits_longer_than_its_queue_time_is_told_with_429() {
+    let site = Site::of(&[(
+        "full",
+        "http02-never.wasm",
+        "limits = { concurrency = 1, queue-time = \"100ms\", time = \"10m\" }",
+    )]);
+    let midge = site.server().args(["--workers", "1"]).start();
+    let mut first = Client::http1(midge.addr()).await.unwrap();
+    let request = Request::get("/full/?after=head").body(whole("")).unwrap();
+    let _running = first.begin(request).await.unwrap();
+    let asked = Instant::now();
+    let answer = get(midge.addr(), "/full/").await.unwrap();
+    assert_eq!(answer.status, 429);
+    assert!(asked.elapsed() >= Duration::from_millis(100));
+    assert_eq!(answer.header("retry-after"), "1");
+    assert_eq!(
+        answer.text(),
+        "the function was at its limit of concurrent requests for too long, try again shortly\n"
+    );
+    midge.wait_until_said("outcome=\"queue-timeout\"");
+}
+
+#[tokio::test]
+async fn at_the_end_of_the_pool_who_has_nothing_is_next() {
+    let slow = "limits = { concurrency = 10000, time = \"10m\", queue-time = \"10m\" }";
+    let site = Site::of(&[
+        ("one", "http02-stream.wasm", slow),
+        ("two", "http02-stream.wasm", slow),
+        ("three", "http02-stream.wasm", slow),
+        ("tiny", "http02-tiny.wasm", ""),
+    ]);
+    let midge = site.server().args(["--workers", "1"]).start();
+    // Three times half of the pool, and it stays full: what ends makes room for the next.
+    let paths = [
+        "/one/?hold_ms=1000",
+        "/two/?hold_ms=1000",
+        "/three/?hold_ms=1000",
+    ];
+    let mut crowd = Crowd::at(&midge, &paths).await;
+    let mut client = Client::http1(midge.addr()).await.unwrap();
+    for _ in 0..20 {
+        assert_eq!(client.get("/tiny/").await.unwrap().text(), "hi");
+    }
+    let mut ended = 0;
+    while let Some(answer) = crowd.requests.try_join_next() {
+        // Before tiny came back some waited for too long; none that is answered is half.
+        assert!([200, 503].contains(&answer.unwrap().status.as_u16()));
+        ended += 1;
+    }
+    assert!(ended < 3 * Crowd::SENT, "nobody was left to wait behind");
+}
+
+#[tokio::test]
 async fn a_worker_that_is_gone_gives_back_its_places() {
     let midge = server("http02-never.wasm")
         .args(["--workers", "2", "--concurrency", "1", "--time", "10m"])

@@ -21,7 +21,14 @@ fn no_command_at_all_is_bad_usage() {
         text.starts_with("exit: 2\n--- stdout\n--- stderr\n"),
         "{text}"
     );
-    for command in ["run", "inspect", "compile", "completions"] {
+    for command in [
+        "run",
+        "inspect",
+        "compile",
+        "policy",
+        "doctor",
+        "completions",
+    ] {
         assert!(
             text.contains(&format!("  {command}  ")),
             "{command}: {text}"
@@ -60,9 +67,28 @@ fn a_component_is_inspected_in_two_columns() {
                wasi:io/streams@0.2.0
     exports    wasi:http/incoming-handler@0.2.0
     limits     memory 128MiB
+               cpu 2s
                time 10s
                concurrency 200
-               request body 10MiB
+               queue 1000
+               queue-time 10s
+               request-body 10MiB
+               response-body 1GiB
+               log 256KiB
+               log-rate 1MiB
+               outbound-calls 50
+               outbound-bytes 100MiB
+               sockets 16
+               weight 100
+    bounds     stack 1MiB
+               core instances 64
+               memories 8
+               tables 32
+               table elements 131072
+               handles 512
+               header fields 64KiB
+               host-call arguments 16MiB
+               random at once 64KiB
     --- stderr
     ");
 }
@@ -77,14 +103,33 @@ fn a_core_module_is_inspected_too() {
     size       SIZE
     digest     DIGEST
     made with  none
-    imports    wasi_snapshot_preview1
+    imports    wasi_snapshot_preview1 (could reach folders of the host; denied without a grant: dirs or tmp)
     exports    __main_void
                _start
                memory
     limits     memory 128MiB
+               cpu 2s
                time 10s
                concurrency 200
-               request body 10MiB
+               queue 1000
+               queue-time 10s
+               request-body 10MiB
+               response-body 1GiB
+               log 256KiB
+               log-rate 1MiB
+               outbound-calls 50
+               outbound-bytes 100MiB
+               sockets 16
+               weight 100
+    bounds     stack 1MiB
+               core instances 64
+               memories 8
+               tables 32
+               table elements 131072
+               handles 512
+               header fields 64KiB
+               host-call arguments 16MiB
+               random at once 64KiB
     --- stderr
     ");
 }
@@ -125,9 +170,28 @@ fn what_cannot_be_run_is_inspected_and_then_refused() {
     imports    acme:widget/thing@1.2.0 (this host does not have it)
     exports    wasi:cli/run@0.2.0
     limits     memory 128MiB
+               cpu 2s
                time 10s
                concurrency 200
-               request body 10MiB
+               queue 1000
+               queue-time 10s
+               request-body 10MiB
+               response-body 1GiB
+               log 256KiB
+               log-rate 1MiB
+               outbound-calls 50
+               outbound-bytes 100MiB
+               sockets 16
+               weight 100
+    bounds     stack 1MiB
+               core instances 64
+               memories 8
+               tables 32
+               table elements 131072
+               handles 512
+               header fields 64KiB
+               host-call arguments 16MiB
+               random at once 64KiB
     --- stderr
     error: `unknown-import.wasm`: component imports `acme:widget/thing@1.2.0`, which this host does not have
 

@@ -1,10 +1,15 @@
-//! What the door refuses or ends, whatever the function: heads, bodies, slow clients.
+//! What is refused or ended, whatever the function: heads, bodies, slow clients, and functions that
+//! use up more than they may.
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
 use midge_testkit::http::{Client, RawConnection, chunked, get, post, send};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 
-use crate::kit::{Site, serve};
+use crate::kit::{Site, serve, server};
 
 #[tokio::test]
 async fn a_hundred_header_fields_pass_and_more_are_a_431() {
@@ -145,7 +150,7 @@ async fn two_hundred_slow_heads_are_ended_while_requests_go_on() {
     while !closed.is_finished() {
         assert_eq!(get(midge.addr(), "/").await.unwrap().text(), "hi");
         answered += 1;
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     closed.await.unwrap();
     assert!(answered >= 10, "only {answered} requests meanwhile");
@@ -177,4 +182,136 @@ async fn a_guest_that_asks_for_too_much_randomness_fails_alone() {
     assert_eq!(answer.status, 502);
     let random = get(midge.addr(), "/?n=16").await.unwrap().text();
     assert_ne!(get(midge.addr(), "/?n=16").await.unwrap().text(), random);
+}
+
+#[tokio::test]
+async fn a_function_out_of_cpu_is_a_504_long_before_its_time_is_over() {
+    let limits = "limits = { cpu = \"50ms\", time = \"10m\" }";
+    let site = Site::of(&[
+        ("two", "http02-busy.wasm", limits),
+        ("three", "http03-busy.wasm", limits),
+        ("waits", "http02-stream.wasm", limits),
+    ]);
+    let midge = site.server().start();
+    for path in ["/two/", "/three/"] {
+        let answer = get(midge.addr(), path).await.unwrap();
+        assert_eq!(answer.status, 504, "{path}");
+        assert_eq!(
+            answer.text(),
+            "the function needed more than its 50ms of CPU time\n"
+        );
+    }
+    midge.wait_until_said("outcome=\"out-of-cpu\"");
+    let cut = get(midge.addr(), "/two/?after=head").await.unwrap();
+    assert!(cut.status == 200 && cut.body.is_err());
+    let waited = get(midge.addr(), "/waits/?n=1&hold_ms=300").await;
+    assert_eq!(waited.unwrap().text().len(), 16);
+}
+
+#[tokio::test]
+async fn three_busy_functions_each_have_all_of_their_cpu_time() {
+    let limits = "limits = { cpu = \"300ms\", time = \"10m\" }";
+    let names = ["one", "two", "three"];
+    let site = Site::of(&names.map(|name| (name, "http02-busy.wasm", limits)));
+    let midge = site.server().args(["--workers", "1"]).start();
+    let addr = midge.addr();
+    let started = Instant::now();
+    let mut all = JoinSet::new();
+    for name in names {
+        all.spawn(async move { get(addr, &format!("/{name}/")).await.unwrap().status });
+    }
+    while let Some(status) = all.join_next().await {
+        assert_eq!(status.unwrap(), 504);
+    }
+    // On the wall they would have ended together after 300 ms; what is missing was estimated.
+    assert!(started.elapsed() >= Duration::from_millis(3 * 290));
+}
+
+#[tokio::test]
+async fn a_response_that_becomes_too_large_is_cut_and_counted() {
+    let midge = Site::of(&[(
+        "stream",
+        "http02-stream.wasm",
+        "limits = { response-body = \"1KiB\" }",
+    )]);
+    let midge = midge.server().start();
+    let fits = get(midge.addr(), "/stream/?n=64&size=16").await.unwrap();
+    assert_eq!(fits.text().len(), 1024);
+    let answer = get(midge.addr(), "/stream/?n=65&size=16").await.unwrap();
+    assert_eq!(answer.status, 200);
+    assert!(answer.body.is_err(), "half an answer must not look whole");
+    midge.wait_until_said("outcome=\"response-too-large\"");
+    let mut client = Client::http2(midge.addr()).await.unwrap();
+    let answer = client.get("/stream/?n=65&size=16").await.unwrap();
+    assert!(answer.body.is_err());
+}
+
+/// A command that declares a body of 2,000 bytes.
+const DECLARES: &str = r#"(module
+    (import "wasi_snapshot_preview1" "fd_write"
+        (func $write (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 0) "\10\00\00\00\2f\00\00\00")
+    (data (i32.const 16) "Content-Type: text/plain\nContent-Length: 2000\n\n")
+    (func (export "_start")
+        (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
+
+#[tokio::test]
+async fn a_response_that_says_it_is_too_large_is_a_502() {
+    let site = Site::written(
+        "[function.declares]\ncomponent = \"declares.wat\"\nlimits = { response-body = \"1KiB\" }\n",
+    );
+    std::fs::write(site.path().join("declares.wat"), DECLARES).unwrap();
+    let midge = site.server().start();
+    let answer = get(midge.addr(), "/declares/").await.unwrap();
+    assert_eq!(answer.status, 502);
+    assert_eq!(
+        answer.text(),
+        "the function's response is larger than 1KiB\n"
+    );
+    let head = Request::head("/declares/").body(Bytes::new()).unwrap();
+    let answer = send(midge.addr(), head).await.unwrap();
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("content-length")),
+        (200, "2000")
+    );
+}
+
+#[tokio::test]
+async fn a_function_that_floods_its_log_is_cut_to_its_rate_and_told_so() {
+    let site = Site::of(&[
+        (
+            "flood",
+            "http02-log.wasm",
+            "limits = { log-rate = \"16KiB\", log = \"1MiB\" }",
+        ),
+        ("quiet", "http02-log.wasm", ""),
+    ]);
+    let midge = site.server().args(["--workers", "1"]).start();
+    let text = "f".repeat(1000);
+    let path = format!("/flood/?stderr={text}&repeat=100");
+    for _ in 0..20 {
+        assert_eq!(get(midge.addr(), &path).await.unwrap().status, 200);
+    }
+    get(midge.addr(), "/quiet/?stderr=whispered").await.unwrap();
+    midge.wait_until_said("[quiet] whispered");
+    let said = midge.said();
+    assert!(said.contains("[flood] lines dropped: "), "{said}");
+    let flooded_bytes = said
+        .lines()
+        .filter(|line| line.starts_with("[flood] f"))
+        .count()
+        * 1_000;
+    assert!(flooded_bytes < 1_000_000, "{flooded_bytes} of 2 MB");
+}
+
+#[tokio::test]
+async fn what_a_function_does_after_its_answer_is_bounded_too() {
+    let midge = server("http02-busy.wasm")
+        .args(["--workers", "1", "--concurrency", "1", "--time", "10m"])
+        .start();
+    let head = Request::head("/?after=head").body(Bytes::new()).unwrap();
+    assert_eq!(send(midge.addr(), head).await.unwrap().status, 200);
+    // The next one begins when the first one's CPU time, 2 s unless told otherwise, is over.
+    assert_eq!(get(midge.addr(), "/?ms=1").await.unwrap().text(), "done\n");
 }
