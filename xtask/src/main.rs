@@ -23,7 +23,9 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask <command>
 
-  test [--quick]   install what is missing, then all that CI checks; --quick leaves out deny and doc
+  test [--quick]   install what is missing, then all that CI checks; --quick leaves out deny, fuzz
+                   and doc
+  fuzz [SECONDS]   every fuzz target for so long (10), from the seeds that are checked in
   tidy             what clippy cannot see: crate edges, file length, module docs, fixtures ...
   guests           rebuild the prebuilt guests (`cargo xtask guests --help`)";
 
@@ -37,6 +39,10 @@ fn main() -> ExitCode {
         ("guests", rest) => close(guests::run(rest)),
         ("test", []) => test::run(&root(), test::Extent::Full),
         ("test", [flag]) if flag == "--quick" => test::run(&root(), test::Extent::Quick),
+        ("fuzz", []) => test::fuzz(&root(), None),
+        ("fuzz", [seconds]) if seconds.parse::<u32>().is_ok() => {
+            test::fuzz(&root(), seconds.parse().ok())
+        }
         ("tidy", []) => close(tidy::run(&root())),
         ("help" | "--help" | "-h", _) => {
             println!("{USAGE}");

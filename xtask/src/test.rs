@@ -7,6 +7,7 @@
 //! **Invariant:** the closing count is what the test runners said, added up; nothing is assumed.
 
 mod count;
+mod fuzz;
 mod step;
 mod tools;
 
@@ -24,15 +25,31 @@ use step::{Runner, Stream};
 pub(crate) enum Extent {
     /// As CI does.
     Full,
-    /// Without the dependency audit and the documentation: what one change rarely breaks.
+    /// Without the dependency audit, the documentation and the fuzzers: what one change rarely
+    /// breaks.
     Quick,
 }
 
 /// Runs the sections in order and closes with the count.
 pub(crate) fn run(root: &Path, extent: Extent) -> ExitCode {
+    run_and_count(root, |runner, count| sections(runner, extent, root, count))
+}
+
+/// Runs the fuzzers and nothing else, for so many seconds each or as long as CI does.
+pub(crate) fn fuzz(root: &Path, seconds: Option<u32>) -> ExitCode {
+    let seconds = seconds.unwrap_or(fuzz::SECONDS);
+    run_and_count(root, |runner, count| {
+        runner.section("fuzz", |runner| fuzz::run(runner, root, seconds, count))
+    })
+}
+
+fn run_and_count(
+    root: &Path,
+    work: impl FnOnce(&mut Runner, &mut Count) -> Result<()>,
+) -> ExitCode {
     let mut count = Count::default();
     let done = Runner::new(root).and_then(|mut runner| {
-        let done = sections(&mut runner, extent, root, &mut count);
+        let done = work(&mut runner, &mut count);
         println!("\n== time\n{}", runner.report());
         done
     });
@@ -73,6 +90,9 @@ fn sections(runner: &mut Runner, extent: Extent, root: &Path, count: &mut Count)
         told.result
     })?;
     if full {
+        runner.section("fuzz", |runner| {
+            fuzz::run(runner, root, fuzz::SECONDS, count)
+        })?;
         runner.section("doc", |runner| {
             let strict = [("RUSTDOCFLAGS", "-D warnings")];
             runner.cargo_with("doc --workspace --no-deps --locked", &strict)

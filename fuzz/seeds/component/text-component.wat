@@ -1,0 +1,1 @@
+(component (import "wasi:http/types@0.2.0" (instance)) (import "wasi:sockets/tcp@0.3.0" (instance)) (import "acme:x/y@1.0.0" (instance)) (component $c) (instance $i (instantiate $c)) (export "wasi:http/handler@0.3.0" (instance $i)))

@@ -1,0 +1,1 @@
+(module (import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32))) (import "env" "x" (func)) (memory (export "memory") 1) (func (export "_start")) (@custom "component-type:x" "\0d\00\01\00"))
