@@ -295,6 +295,8 @@ impl Body for ResponseBody {
                 if let (Some(owed), Some(data)) = (&mut self.owed_bytes, frame.data_ref()) {
                     *owed = owed.saturating_sub(data.len() as u64);
                 }
+                // Nothing follows them, and nobody asks for what follows.
+                self.ended |= frame.is_trailers();
                 Poll::Ready(Some(Ok(frame)))
             }
             Some(Err(error)) => {

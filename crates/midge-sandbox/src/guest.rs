@@ -14,7 +14,6 @@ use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiVie
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::guest_log::{GuestLog, LogLabel};
-use crate::host::{clock, config};
 use crate::host::dirs::OpenedDirs;
 use crate::host::files::Files;
 use crate::host::files01;
@@ -22,6 +21,7 @@ use crate::host::files02::FilesView;
 use crate::host::http_out::Outbound;
 use crate::host::sockets::{self, OpenSockets};
 use crate::host::tmp::TmpDir;
+use crate::host::{clock, config};
 use crate::limits::{HANDLE_BYTES_MAX, HANDLES_MAX, Meter, Metered};
 use crate::powers::Lent;
 

@@ -22,8 +22,8 @@ use crate::host::denied::Denials;
 use crate::host::http_out::{Budget, HttpClient, HttpOut, InjectError, RootsError};
 use crate::host::learned::Learned;
 use crate::host::quota::UsageCells;
-use crate::host::tmp::TmpRoot;
 use crate::host::sockets::Handed;
+use crate::host::tmp::TmpRoot;
 use crate::net::resolver::Resolver;
 
 /// What the operator lends to guests; the binary decides.

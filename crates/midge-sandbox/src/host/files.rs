@@ -16,7 +16,6 @@ pub(crate) mod write;
 
 use std::any::Any;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
 
 use midge_model::quantity::format_bytes;
 use midge_model::{DirGrant, DirMode, TMP_GUEST_PATH, Use};
@@ -253,8 +252,6 @@ pub(crate) fn file(descriptor: &Descriptor) -> Result<File, ErrorCode> {
 pub(crate) enum Hindrance {
     /// Done when room was found.
     NoRoom(NoRoom),
-    /// Done when the folder has been measured.
-    Measuring,
     /// Not done.
     Failed(ErrorCode),
 }
@@ -280,9 +277,6 @@ impl From<rustix::io::Errno> for Hindrance {
 /// How often room is looked for: others may take what was found.
 const TRIES: u32 = 8;
 
-/// How soon a measurement is looked at again.
-const MEASURING_POLL: Duration = Duration::from_millis(2);
-
 /// Does blocking work in a folder on a file thread, as often as it takes to find room for it.
 async fn work_in<R: Send + 'static>(
     place: &Place,
@@ -301,7 +295,6 @@ async fn work_in<R: Send + 'static>(
         match (result, place.quota()) {
             (Ok(done), _) => return Ok(done),
             (Err(Hindrance::Failed(code)), _) => return Err(code),
-            (Err(Hindrance::Measuring), _) => tokio::time::sleep(MEASURING_POLL).await,
             (Err(Hindrance::NoRoom(NoRoom { bytes })), Some(quota)) => {
                 tries += 1;
                 if tries > TRIES || !quota.make_room(bytes).await {

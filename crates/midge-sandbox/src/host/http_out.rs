@@ -15,6 +15,7 @@ mod code02;
 mod connection;
 mod dial;
 mod failure;
+mod head_bound;
 mod inject;
 mod pool;
 mod route;
@@ -46,6 +47,9 @@ pub use tls::RootsError;
 /// Descriptors that outbound HTTP may take in a worker, over all its functions. They are not any
 /// instance's: the instances of a function share its connections.
 pub const OUTBOUND_DESCRIPTORS_MAX: u32 = 256;
+
+/// Connections that fit into them, each while it is opened to several addresses at once.
+const CONNECTIONS_IN_WORKER_MAX: u32 = OUTBOUND_DESCRIPTORS_MAX / dial::AT_ONCE_MAX;
 
 /// What all functions of a process share.
 pub(crate) struct HttpClient {
@@ -80,7 +84,7 @@ impl HttpClient {
         };
         Ok(Self {
             trust: Arc::new(trust),
-            descriptors: Descriptors::new(OUTBOUND_DESCRIPTORS_MAX),
+            descriptors: Descriptors::new(CONNECTIONS_IN_WORKER_MAX),
         })
     }
 }
@@ -200,7 +204,7 @@ async fn exchange(
         return Err(Error::HttpRequestBodySize(Some(lent.budget.bytes_max())));
     }
     let body = Sending::new(body, Arc::clone(&lent), Arc::clone(&upload));
-    let request = outgoing(&lent, &asked, parts.headers, body);
+    let request = outgoing(&lent, &asked, parts.headers, body)?;
     let timeouts = Timeouts::of(options, &lent.powers.limits);
     let route = Route {
         lent: &lent,
@@ -266,8 +270,18 @@ fn has_room_for(lent: &Lent, bytes: u64) -> bool {
 }
 
 /// The request as it is sent: everything that decides where it goes comes from `asked`.
-fn outgoing(lent: &Lent, asked: &Asked, mut headers: HeaderMap, body: Sending) -> Request<Sending> {
+///
+/// # Errors
+///
+/// The guest announces its body's length in a way that has two readings.
+fn outgoing(
+    lent: &Lent,
+    asked: &Asked,
+    mut headers: HeaderMap,
+    body: Sending,
+) -> Result<Request<Sending>> {
     remove_hop_by_hop(&mut headers);
+    one_length(&mut headers)?;
     headers.remove(header::HOST);
     // HTTP/2 has one value of it that concerns the server and not the next hop.
     if headers.get(header::TE).is_some_and(|te| te != "trailers") {
@@ -279,7 +293,22 @@ fn outgoing(lent: &Lent, asked: &Asked, mut headers: HeaderMap, body: Sending) -
     *request.method_mut() = asked.method.clone();
     *request.uri_mut() = asked.uri();
     *request.headers_mut() = headers;
-    request
+    Ok(request)
+}
+
+/// Leaves one announced length at most: with two of them, servers differ about where this request
+/// ends and the next one on the connection begins (RFC 9112, section 6.3).
+fn one_length(headers: &mut HeaderMap) -> Result<()> {
+    let mut announced = headers.get_all(header::CONTENT_LENGTH).iter();
+    let Some(first) = announced.next().cloned() else {
+        return Ok(());
+    };
+    let is_number = !first.is_empty() && first.as_bytes().iter().all(u8::is_ascii_digit);
+    if !is_number || announced.any(|other| *other != first) {
+        return Err(Error::HttpProtocolError);
+    }
+    headers.insert(header::CONTENT_LENGTH, first);
+    Ok(())
 }
 
 /// Fields that concern one connection (RFC 9110, section 7.6.1), and those they name.

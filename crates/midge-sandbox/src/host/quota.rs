@@ -12,18 +12,21 @@
 mod measure;
 mod usage;
 
+use std::fs::Metadata;
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::{Instant, sleep_until};
 
-pub(crate) use self::measure::{Moving, path_of};
+use self::measure::Lock;
+pub(crate) use self::measure::path_of;
 pub(crate) use self::usage::Usage;
 pub use self::usage::{UsageCells, UsagePage, UsagePlan};
+use super::files::on_file_thread;
 use super::files::tree::ENTRY_BYTES;
 
 /// The shortest time between two measurements of a folder by one worker. A small folder is measured
@@ -33,6 +36,9 @@ const PAUSE_MIN: Duration = Duration::from_millis(2);
 /// How much longer than a measurement the pause behind it is, so that a guest which fills and
 /// empties a large folder keeps a file thread busy for a tenth of the time at most.
 const PAUSE_FACTOR: u32 = 9;
+
+/// How soon somebody else's lock is looked at again.
+const LOCK_POLL: Duration = Duration::from_millis(2);
 
 /// How long a full folder in which no guest has freed anything is taken to be full. Others may
 /// make room there too: whoever owns it.
@@ -45,6 +51,8 @@ pub(crate) struct Quota {
     /// The folder itself, wherever it is moved.
     folder: Arc<OwnedFd>,
     last: Arc<Mutex<Last>>,
+    /// Who in this worker changes names in the folder.
+    turn: Arc<Mutex<()>>,
 }
 
 /// The last measurement by this worker.
@@ -61,6 +69,20 @@ struct Last {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NoRoom {
     pub(crate) bytes: u64,
+}
+
+/// Held while names in a folder move or go.
+pub(crate) struct Changing {
+    quota: Arc<Quota>,
+    _lock: Lock,
+    _turn: OwnedMutexGuard<()>,
+}
+
+impl Changing {
+    /// Writes down a file that is about to be deleted, because it may be open; false if too many are.
+    pub(crate) fn remember(&self, file: &Metadata) -> bool {
+        measure::remember(&self.quota.usage, file)
+    }
 }
 
 /// Growth that was counted; held until it has happened.
@@ -91,6 +113,7 @@ impl Quota {
             usage,
             folder,
             last: Arc::default(),
+            turn: Arc::default(),
         }
     }
 
@@ -103,10 +126,6 @@ impl Quota {
 
     pub(crate) fn limit_bytes(&self) -> u64 {
         self.limit_bytes
-    }
-
-    pub(crate) fn folder(&self) -> BorrowedFd<'_> {
-        self.folder.as_fd()
     }
 
     /// How many measurements have begun; asked before growth is looked at.
@@ -161,6 +180,36 @@ impl Quota {
         self.usage.freed().fetch_add(1, Ordering::SeqCst);
     }
 
+    /// Waits until names in the folder may move or go: nobody else does that, and nobody measures,
+    /// in any worker. A walk could miss a file that moves from where it has not been to where it has
+    /// been, and what is deleted must be what was written down.
+    pub(crate) async fn change_names(self: &Arc<Self>) -> io::Result<Changing> {
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        loop {
+            let quota = Arc::clone(self);
+            let attempt = move || Lock::attempt(quota.folder.as_fd());
+            if let Some(lock) = on_file_thread(attempt).await? {
+                return Ok(Changing {
+                    quota: Arc::clone(self),
+                    _lock: lock,
+                    _turn: turn,
+                });
+            }
+            tokio::time::sleep(LOCK_POLL).await;
+        }
+    }
+
+    /// Forgets files that were deleted and are not open any more.
+    pub(crate) async fn forget_deleted(self: &Arc<Self>) -> io::Result<()> {
+        let quota = Arc::clone(self);
+        on_file_thread(move || {
+            let lock = Lock::wait(quota.folder.as_fd())?;
+            lock.deleted_bytes(&quota.usage);
+            Ok(())
+        })
+        .await
+    }
+
     /// Whether so many bytes find room after all; measures the folder if that may tell more
     /// than the count, and waits for it.
     pub(crate) async fn make_room(self: &Arc<Self>, bytes: u64) -> bool {
@@ -204,7 +253,7 @@ impl Quota {
     }
 
     fn measured(&self, bytes: u64) -> io::Result<()> {
-        let measuring = measure::Measuring::begin(self.folder())?;
+        let lock = Lock::wait(self.folder.as_fd())?;
         // Another worker may have measured while we waited for it.
         if self.fits(bytes) {
             return Ok(());
@@ -212,7 +261,7 @@ impl Quota {
         // In this order: whoever has counted and not grown yet must see that we began.
         let before = self.usage.used().load(Ordering::SeqCst);
         self.usage.begun().fetch_add(1, Ordering::SeqCst);
-        let measured_bytes = measuring.measure(&self.usage.siblings())?;
+        let measured_bytes = lock.measure(&self.usage)?;
         self.correct(before, measured_bytes);
         Ok(())
     }

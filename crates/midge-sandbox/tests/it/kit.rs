@@ -143,9 +143,7 @@ impl Guest {
         let digest = Digest::of(&self.source);
         let artifact = match cache.find(&digest).unwrap() {
             Lookup::Hit(path) => path,
-            Lookup::Miss | Lookup::Dropped { .. } => {
-                compile(engine, &cache, &self.source).unwrap()
-            }
+            Lookup::Miss | Lookup::Dropped { .. } => compile(engine, &cache, &self.source).unwrap(),
         };
         let deployment = Deployment {
             revision: Revision {

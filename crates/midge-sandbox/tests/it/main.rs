@@ -9,6 +9,7 @@ mod confined;
 mod contracts;
 mod denied;
 mod endings;
+mod every_path;
 mod files;
 mod inspection;
 mod kit;

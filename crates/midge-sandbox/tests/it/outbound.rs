@@ -3,6 +3,7 @@
 
 mod bounds;
 mod faults;
+mod framing;
 mod grants;
 mod pool;
 mod secrets;

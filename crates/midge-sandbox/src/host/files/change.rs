@@ -8,19 +8,23 @@
 //! that nobody who reads the folder from outside is led out of it, wherever the link is
 //! moved.
 
+use std::fs::File;
 use std::path::{Component, Path};
 use std::sync::Arc;
 
+use rustix::fs::OFlags;
 use wasmtime_wasi::ResourceTable;
 use wasmtime_wasi::filesystem::{Descriptor, Dir, WasiFilesystemCtx, WasiFilesystemCtxView};
 use wasmtime_wasi::p2::FsResult;
 use wasmtime_wasi::p2::bindings::filesystem::types::{ErrorCode, HostDescriptor as _, PathFlags};
 
-use super::{Hindrance, Place, work_in};
+use super::open::below;
+use super::{Hindrance, Place, on_file_thread, work_in};
 use crate::host::denied::Remedy;
-use crate::host::quota::{Charge, Moving, Quota};
+use crate::host::quota::{Changing, Charge, Quota};
 
 /// A name in a folder that a guest has open.
+#[derive(Clone)]
 pub(crate) struct Named {
     pub(crate) place: Place,
     pub(crate) dir: Dir,
@@ -30,6 +34,13 @@ pub(crate) struct Named {
 impl Named {
     fn may_change(&self, verb: &str) -> Result<(), ErrorCode> {
         self.place.may_change(|| format!("{verb} {}", self.path))
+    }
+
+    fn without_slash(&self) -> Self {
+        Self {
+            path: self.path.trim_end_matches('/').to_owned(),
+            ..self.clone()
+        }
     }
 
     /// Counts one more name, which is there when what is returned is dropped.
@@ -76,16 +87,11 @@ pub(crate) async fn symlink(target: String, name: Named) -> Result<(), ErrorCode
 pub(crate) async fn link(old: Named, flags: PathFlags, new: Named) -> Result<(), ErrorCode> {
     old.may_change("link")?;
     stays_counted(&old, &new)?;
-    let charge = new.enter("create link").await?;
-    still(new.place.clone(), async move || {
-        let mut engine = Engine::default();
-        let (from, to) = (engine.push(old.dir)?, engine.push(new.dir)?);
-        let mut view = engine.view();
-        let linked = view.link_at(from, flags, old.path, to, new.path).await;
-        drop(charge);
-        code(linked)
-    })
-    .await
+    let _charge = new.enter("create link").await?;
+    let mut engine = Engine::default();
+    let (from, to) = (engine.push(old.dir)?, engine.push(new.dir)?);
+    let mut view = engine.view();
+    code(view.link_at(from, flags, old.path, to, new.path).await)
 }
 
 /// Moves a file or folder, over one that is there.
@@ -93,25 +99,25 @@ pub(crate) async fn rename(old: Named, new: Named) -> Result<(), ErrorCode> {
     old.may_change("move")?;
     new.may_change("move to")?;
     stays_counted(&old, &new)?;
-    let place = new.place.clone();
-    still(new.place.clone(), async move || {
+    // What a slash says about the new name is the engine's affair; a file there would be gone.
+    let gone = new.without_slash();
+    deleting(gone, async move || {
         let mut engine = Engine::default();
         let (from, to) = (engine.push(old.dir)?, engine.push(new.dir)?);
         code(engine.view().rename_at(from, old.path, to, new.path).await)
     })
-    .await?;
-    place.note_freed();
-    Ok(())
+    .await
 }
 
 /// Removes a file or a link.
 pub(crate) async fn unlink(name: Named) -> Result<(), ErrorCode> {
     name.may_change("remove")?;
-    let mut engine = Engine::default();
-    let dir = engine.push(name.dir)?;
-    code(engine.view().unlink_file_at(dir, name.path).await)?;
-    name.place.note_freed();
-    Ok(())
+    deleting(name.clone(), async move || {
+        let mut engine = Engine::default();
+        let dir = engine.push(name.dir)?;
+        code(engine.view().unlink_file_at(dir, name.path).await)
+    })
+    .await
 }
 
 /// Removes an empty folder.
@@ -138,26 +144,50 @@ fn stays_counted(old: &Named, new: &Named) -> Result<(), ErrorCode> {
     Err(ErrorCode::CrossDevice)
 }
 
-/// Does something that moves files, while nobody measures the folder. It goes on when the guest
-/// that asked for it is gone, for as long as it keeps others from measuring.
-async fn still<F>(place: Place, work: impl FnOnce() -> F + Send + 'static) -> Result<(), ErrorCode>
+/// Does something after which a file may have no name any more. It is written down before, because
+/// it may be open and take room still. Once begun it goes on when the guest that asked for it is
+/// gone, for as long as it keeps others from the folder.
+async fn deleting<F>(
+    gone: Named,
+    work: impl FnOnce() -> F + Send + 'static,
+) -> Result<(), ErrorCode>
 where
     F: Future<Output = Result<(), ErrorCode>> + Send + 'static,
 {
-    if place.quota().is_none() {
+    let Some(quota) = gone.place.quota() else {
         return work().await;
-    }
-    let begin = |quota: Option<&Arc<Quota>>| {
-        let quota = quota.expect("it was there a moment ago");
-        Moving::begin(quota.folder())?.ok_or(Hindrance::Measuring)
     };
-    let moving = work_in(&place, || "move".to_owned(), begin).await?;
+    let changing = match remembered(quota, &gone).await? {
+        Some(changing) => changing,
+        None => {
+            quota.forget_deleted().await?;
+            remembered(quota, &gone).await?.ok_or(ErrorCode::Busy)?
+        }
+    };
     let worked = tokio::spawn(async move {
         let done = work().await;
-        drop(moving);
+        drop(changing);
         done
     });
-    worked.await.unwrap_or(Err(ErrorCode::Io))
+    worked.await.unwrap_or(Err(ErrorCode::Io))?;
+    quota.note_freed();
+    Ok(())
+}
+
+/// Writes down what is about to go; nothing if too much is written down already.
+async fn remembered(quota: &Arc<Quota>, gone: &Named) -> Result<Option<Changing>, ErrorCode> {
+    let changing = quota.change_names().await?;
+    let (at, path) = (Arc::clone(&gone.dir.dir), gone.path.clone());
+    on_file_thread(move || {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let Ok(found) = below(&at, &path, flags) else {
+            // What is not found is not deleted either.
+            return Ok(Some(changing));
+        };
+        let file = File::from(found).metadata()?;
+        Ok((!file.is_file() || changing.remember(&file)).then_some(changing))
+    })
+    .await
 }
 
 /// Whether a link with this target leads down from wherever it lies.

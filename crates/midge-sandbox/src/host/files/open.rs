@@ -79,12 +79,21 @@ pub(crate) async fn open_at(
     let (perms, at) = (dir.perms, dir.dir);
     let truncates = opening.truncate;
     let find = move |quota: Option<&Arc<Quota>>| opening.find_or_create(&at, quota);
-    let opened = match work_in(place, || format!("create {path}"), find).await? {
-        Found::Opened(opened) => opened,
-        Found::Special => {
-            let why = "it is neither a file nor a folder".to_owned();
-            place.tell(&format!("open {path}"), why, Remedy::Nothing);
+    let refused = |why: &str| {
+        let what = format!("open {path}");
+        place.tell(&what, why.to_owned(), Remedy::Nothing);
+    };
+    let opened = match work_in(place, || format!("create {path}"), find).await {
+        Ok(Found::Opened(opened)) => opened,
+        Ok(Found::Special) => {
+            refused("it is neither a file nor a folder");
             return Err(ErrorCode::Access);
+        }
+        Err(code) => {
+            if code == ErrorCode::NotPermitted {
+                refused("the path leads out of the folder, or the system forbids it");
+            }
+            return Err(code);
         }
     };
     if truncates {
@@ -199,7 +208,7 @@ fn described(file: File) -> Result<Found, Hindrance> {
 }
 
 /// Opens a path that the system keeps below `at`.
-fn below(at: &File, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+pub(super) fn below(at: &File, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
     let mode = if flags.contains(OFlags::CREATE) {
         Mode::from_raw_mode(0o666)
     } else {

@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::bodies::Sending;
+use super::head_bound::{Bounded, HeadBound};
 use super::pool::Descriptor;
 
 /// How long a connection is kept that nobody uses. Servers close theirs after 5 s to 75 s.
@@ -50,7 +51,7 @@ pub(super) struct Connection {
 }
 
 enum Sender {
-    Http1(http1::SendRequest<Sending>),
+    Http1(http1::SendRequest<Sending>, HeadBound),
     Http2(http2::SendRequest<Sending>),
 }
 
@@ -67,6 +68,8 @@ impl Connection {
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         descriptor: Descriptor,
     ) -> hyper::Result<Self> {
+        let head = HeadBound::default();
+        let stream = Bounded::new(stream, head.clone());
         let (sender, connection) = http1::Builder::new()
             .max_header_size(RESPONSE_HEAD_BYTES_MAX as usize)
             .max_buf_size(READ_AHEAD_BYTES_MAX)
@@ -76,7 +79,7 @@ impl Connection {
             tasks: Tasks::default(),
             _descriptor: descriptor,
         };
-        Ok(Self::kept_by(Sender::Http1(sender), connection, keep))
+        Ok(Self::kept_by(Sender::Http1(sender, head), connection, keep))
     }
 
     /// Speaks HTTP/2 over `stream`.
@@ -139,7 +142,7 @@ impl Connection {
     /// Whether nothing more can be sent on it.
     pub(super) fn is_closed(&self) -> bool {
         match &self.sender {
-            Sender::Http1(sender) => sender.is_closed(),
+            Sender::Http1(sender, _) => sender.is_closed(),
             Sender::Http2(sender) => sender.is_closed(),
         }
     }
@@ -172,7 +175,7 @@ impl Connection {
     pub(super) async fn is_usable(&mut self) -> bool {
         match &mut self.sender {
             // The end of a response is seen here before the task is through with it.
-            Sender::Http1(sender) => tokio::time::timeout(SETTLE_MAX, sender.ready())
+            Sender::Http1(sender, _) => tokio::time::timeout(SETTLE_MAX, sender.ready())
                 .await
                 .is_ok_and(|ready| ready.is_ok()),
             Sender::Http2(sender) => sender.ready().await.is_ok(),
@@ -185,9 +188,12 @@ impl Connection {
         mut request: Request<Sending>,
     ) -> Result<Response<Incoming>, TrySendError<Request<Sending>>> {
         match &mut self.sender {
-            Sender::Http1(sender) => {
+            Sender::Http1(sender, head) => {
                 make_http1(&mut request);
-                sender.try_send_request(request).await
+                head.waits();
+                let answer = sender.try_send_request(request).await;
+                head.is_there();
+                answer
             }
             Sender::Http2(sender) => {
                 *request.version_mut() = Version::HTTP_2;

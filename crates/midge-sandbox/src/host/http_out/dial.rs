@@ -24,9 +24,12 @@ use super::{failure, tls};
 /// How long an address may take before the next one is tried beside it (RFC 8305, section 5).
 const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
 
-/// Addresses that are tried: each costs a descriptor while it lets us wait, and who has more is
-/// rarely reachable at the fifth when the first four are not.
+/// Addresses that are tried: who has more is rarely reachable at the fifth when the first four are
+/// not.
 const ADDRESSES_TRIED_MAX: usize = 4;
+
+/// Of these, how many at the same time: one of each family. Each costs a descriptor.
+pub(super) const AT_ONCE_MAX: u32 = 2;
 
 /// Opens a connection to one of `addresses`. The caller bounds how long that takes.
 pub(super) async fn dial(
@@ -60,11 +63,15 @@ pub(super) async fn dial(
 
 /// Tries the addresses in their order, and the next one when one has failed or lets us wait.
 async fn first_to_answer(addresses: &[SocketAddr]) -> Result<TcpStream, Error> {
-    let mut untried = alternating(addresses).into_iter().take(ADDRESSES_TRIED_MAX);
+    let mut untried = alternating(addresses)
+        .into_iter()
+        .take(ADDRESSES_TRIED_MAX)
+        .peekable();
     let mut attempts = FuturesUnordered::new();
     let mut last_error = Error::DestinationNotFound;
     loop {
-        let next = untried.next();
+        let has_room = attempts.len() < AT_ONCE_MAX as usize;
+        let next = untried.next_if(|_| has_room);
         attempts.extend(next.map(TcpStream::connect));
         let patience = async {
             match next {

@@ -7,7 +7,7 @@
 //! and its value is in no message: what it was put into is marked as sensitive.
 
 use http::header::Entry;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use midge_model::{HttpGrant, SecretExposure, SecretGrant, SecretText, Use, placeholder};
 
 use super::asked::Asked;
@@ -73,8 +73,10 @@ impl Injections {
 
     /// Puts into `headers` what `asked` is to have.
     pub(super) fn put(&self, asked: &Asked, headers: &mut HeaderMap, powers: &Powers) {
-        // A server answers TRACE with the request it got, fields and all.
-        if asked.method == Method::TRACE {
+        // A server answers these with the request it got, fields and all; some in any case of letters.
+        let echoes = ["TRACE", "TRACK"];
+        let method = asked.method.as_str();
+        if echoes.iter().any(|echo| method.eq_ignore_ascii_case(echo)) {
             return;
         }
         let outbound = asked.outbound();
@@ -123,38 +125,26 @@ impl Injection {
             }
             Entry::Occupied(present) => present,
         };
-        let mut is_put = false;
+        // Once: a guest could write thousands of placeholders, and each would be as long as a secret.
         for value in present.iter_mut() {
             if let Some(filled) = self.filled(value) {
                 *value = filled;
-                is_put = true;
+                return true;
             }
         }
-        is_put
+        false
     }
 
-    /// The value with the secret in the place of its placeholder, if that is in it.
+    /// The value with the secret in the place of its first placeholder, if that is in it.
     fn filled(&self, value: &HeaderValue) -> Option<HeaderValue> {
         let text = value.to_str().ok()?;
-        let mut filled = String::new();
-        let mut rest = text;
-        let mut is_in_it = false;
-        while let Some(at) = rest.find(&self.placeholder) {
-            let (before, behind) = rest.split_at(at);
-            let behind = &behind[self.placeholder.len()..];
-            filled.push_str(before);
+        let (at, _) = text.match_indices(&self.placeholder).find(|(at, found)| {
             // `midge-secret:KEY_2` begins like `midge-secret:KEY`.
-            let is_another = behind.starts_with(is_of_name);
-            filled.push_str(if is_another {
-                &self.placeholder
-            } else {
-                self.secret.expose()
-            });
-            is_in_it |= !is_another;
-            rest = behind;
-        }
-        filled.push_str(rest);
-        is_in_it.then(|| sensitive(filled.as_bytes())).flatten()
+            !text[at + found.len()..].starts_with(is_of_name)
+        })?;
+        let (before, behind) = text.split_at(at);
+        let behind = &behind[self.placeholder.len()..];
+        sensitive(format!("{before}{}{behind}", self.secret.expose()).as_bytes())
     }
 }
 
@@ -211,11 +201,15 @@ mod tests {
     }
 
     #[test]
-    fn a_placeholder_is_filled_wherever_it_stands() {
+    fn the_first_placeholder_is_filled_wherever_it_stands() {
         assert_eq!(check(&["Basic midge-secret:KEY"]), ["Basic s3cret *"]);
         assert_eq!(
-            check(&["midge-secret:KEY:midge-secret:KEY", "other"]),
-            ["s3cret:s3cret *", "other"]
+            check(&[
+                "other",
+                "a:midge-secret:KEY:midge-secret:KEY",
+                "midge-secret:KEY"
+            ]),
+            ["other", "a:s3cret:midge-secret:KEY *", "midge-secret:KEY"]
         );
     }
 

@@ -1,7 +1,7 @@
 //! The connections of one function: which are kept, which are shared, how many there are.
 //!
 //! Decides whether a request waits, takes a kept connection or opens one. Opening is
-//! `connect.rs`; what a connection does is `connection.rs`.
+//! `dial.rs`; what a connection does is `connection.rs`.
 //!
 //! **Invariant:** a connection serves one function, and only requests that were judged
 //! like the one it was opened for: the same host as written, the same port, and a grant

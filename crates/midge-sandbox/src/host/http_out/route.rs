@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use midge_model::{Limits, Use};
@@ -92,6 +92,10 @@ impl Route<'_> {
             // Nothing was sent, so the connection is as good as before.
             lease.give_back();
             return Err(upload.take_failure().unwrap_or(Error::HttpProtocolError));
+        }
+        if let Err(error) = announce_nothing(&mut request) {
+            lease.give_back();
+            return Err(error);
         }
         let again = if is_kept { repeatable(&request) } else { None };
         upload.moves();
@@ -220,6 +224,21 @@ impl Route<'_> {
     fn failure(&self, error: &hyper::Error, upload: &Upload) -> Error {
         let of_upload = upload.take_failure();
         of_upload.unwrap_or_else(|| failure::of_exchange(error))
+    }
+}
+
+/// A request that turns out to have no body must not announce one: the server would take the
+/// beginning of the next request on this connection for it.
+fn announce_nothing(request: &mut Request<Sending>) -> Result<(), Error> {
+    if !request.body().is_end_stream() {
+        // Whatever is sent too little closes the connection, and what is too much is not sent.
+        return Ok(());
+    }
+    match request.headers_mut().remove(header::CONTENT_LENGTH) {
+        Some(length) if length.as_bytes().iter().any(|digit| *digit != b'0') => {
+            Err(Error::HttpRequestBodySize(Some(0)))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Loads root certificates, from this machine or from a file the operator named, and
 //! keeps the TLS configuration that all functions of a worker share. Who connects where
-//! is `connect.rs`.
+//! is `dial.rs`.
 //!
 //! **Invariant:** certificates are read once per process and never for a request.
 

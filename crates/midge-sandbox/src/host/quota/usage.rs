@@ -14,11 +14,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use midge_model::{DirGrant, Grants};
 
+use crate::limits::HANDLES_MAX;
 use crate::page::{PageError, SharedPage};
 
-/// Cells per folder: what is used, how often something was freed, how often a measurement began and
+/// Numbers per folder: what is used, how often something was freed, how often a measurement began and
 /// how often one ended.
-const CELLS: usize = 4;
+const NUMBERS: usize = 4;
+
+/// Files that guests deleted while others had them open, per folder. No instance holds more open.
+const DELETED_MAX: usize = HANDLES_MAX;
+
+/// Cells per folder.
+const CELLS: usize = NUMBERS + DELETED_MAX;
 
 /// The counts of every folder on the node that has a quota.
 #[derive(Debug, Clone)]
@@ -89,9 +96,14 @@ impl UsagePage {
 
     /// Says which process `worker` is, so that the others find the files it holds open.
     pub fn join(&self, worker: usize) {
+        self.set_worker(worker, std::process::id());
+    }
+
+    pub(super) fn set_worker(&self, worker: usize, process: u32) {
         assert!(worker < self.workers, "the plan numbers workers");
-        let process = std::process::id().into();
-        self.page.cell(worker).store(process, Ordering::Relaxed);
+        self.page
+            .cell(worker)
+            .store(process.into(), Ordering::Relaxed);
     }
 
     /// The cells of these folders.
@@ -126,7 +138,7 @@ fn cells(workers: usize, folders: usize) -> usize {
 /// The cells of one folder.
 pub(crate) enum Usage {
     /// Nobody else counts there.
-    Private([AtomicU64; CELLS]),
+    Private(Box<[AtomicU64]>),
     /// All workers do.
     Shared { page: UsagePage, folder: usize },
 }
@@ -134,7 +146,8 @@ pub(crate) enum Usage {
 impl Usage {
     /// The count of a folder that one process has to itself.
     pub(crate) fn private() -> Self {
-        Self::Private(Default::default())
+        let cells = std::iter::repeat_with(AtomicU64::default);
+        Self::Private(cells.take(CELLS).collect())
     }
 
     /// Bytes: never less than the folder holds, unless something that is no guest fills it.
@@ -155,6 +168,11 @@ impl Usage {
     /// How often the folder was measured; before the first time `used` says nothing.
     pub(super) fn measured(&self) -> &AtomicU64 {
         self.cell(3)
+    }
+
+    /// Files that were deleted and may still be open; 0 where none stands.
+    pub(super) fn deleted(&self) -> impl Iterator<Item = &AtomicU64> {
+        (NUMBERS..CELLS).map(|number| self.cell(number))
     }
 
     /// The other processes that guests may hold the folder's files open in.
@@ -233,7 +251,7 @@ mod tests {
         let page = UsagePage::map(&file, 2, 1).unwrap();
         page.join(1);
         assert!(page.cells([0]).nth(0).unwrap().siblings().is_empty());
-        page.page.cell(0).store(1, Ordering::Relaxed);
+        page.set_worker(0, 1);
         assert_eq!(page.cells([0]).nth(0).unwrap().siblings(), [1]);
     }
 }

@@ -67,6 +67,13 @@ impl Rules {
         let port = address.port();
         let (host, why, remedy) = match self.verdict(protocol, address) {
             Verdict::Allowed(host) => {
+                // Datagrams are no calls: there is nobody who answers each.
+                if protocol == Protocol::Tcp {
+                    let what = format!("connect to {host}:{port}");
+                    if !self.lent.budget.take_call(&self.lent.denials, &what) {
+                        return false;
+                    }
+                }
                 let powers = &self.lent.powers;
                 powers.saw(|| protocol.used(HostName::clone(&host), port));
                 return true;

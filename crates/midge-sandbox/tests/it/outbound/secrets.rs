@@ -35,7 +35,7 @@ fn a_secret_arrives_where_it_is_granted_to_and_nowhere_else() {
              &fetch={here}/in/own&header=authorization:mine\
              &fetch={here}/beside&{field}&fetch={here}/beside\
              &fetch={there}/in/x&{field}&fetch={there}/in/x\
-             &fetch=TRACE+{here}/in/x&{field}"
+             &fetch=TRACE+{here}/in/x&{field}&fetch=trace+{here}/in/x&{field}"
         );
         let said = ask(guest(probe, &here, &there, "Bearer {}"), &steps);
         assert!(!said.contains(SECRET), "{said}");
@@ -58,6 +58,7 @@ fn a_secret_arrives_where_it_is_granted_to_and_nowhere_else() {
                 "mine",
                 placeholder,
                 "none",
+                placeholder,
                 placeholder
             ],
             "{probe}"
