@@ -74,8 +74,8 @@ fn block_on<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
         .build()
         .context("start the runtime")?;
     let done = LocalSet::new().block_on(&runtime, work);
-    // A file operation of a guest may still hang (opening a FIFO does, until somebody writes to
-    // it); it is not worth waiting for, or the process would never end.
+    // A file operation of a guest may still hang (a network file system does, while its server is
+    // away); it is not worth waiting for, or the process would never end.
     runtime.shutdown_background();
     Ok(done)
 }

@@ -207,7 +207,11 @@ async fn a_worker_killed_under_load_takes_only_its_own_requests() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn beside_a_busy_guest_others_answer_quickly() {
     let site = Site::of(&[
-        ("busy", "http02-busy.wasm", "limits = { time = \"3s\", cpu = \"5s\" }"),
+        (
+            "busy",
+            "http02-busy.wasm",
+            "limits = { time = \"3s\", cpu = \"5s\" }",
+        ),
         ("tiny", "http02-tiny.wasm", ""),
     ]);
     let midge = site

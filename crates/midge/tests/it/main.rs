@@ -24,5 +24,6 @@ mod outbound;
 mod policies;
 mod powers;
 mod processes;
+mod quotas;
 mod security;
 mod tls;

@@ -132,7 +132,7 @@ const HTTP02: Rows = &[
     ("fields-injection", Refused),
     ("fields-hop-sent", Whole),
     ("fields-status", Refused),
-    ("fields-trailers", WholeWithTrailers),
+    ("fields-trailers", Whole),
     ("body-endless", Cut),
     ("body-drip", Cut),
     ("body-drip-slow", Cut),

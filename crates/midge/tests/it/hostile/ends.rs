@@ -30,8 +30,6 @@ pub(super) enum Ends {
     NoResponse,
     /// A whole answer, because the attack does nobody harm.
     Whole,
-    /// The same with trailers behind it.
-    WholeWithTrailers,
     /// A whole answer, and then a trap that may come too late to be told.
     WholeOrTrapped,
     /// A whole answer that lists what was tried, and nothing of it worked.
@@ -66,7 +64,7 @@ impl Ends {
             Trapped | OutOfMemory | Failed | Exited | NoResponse => status == 502,
             TrappedWithin | FailedWithin => is_cut || status == 502,
             TrappedOrSpent => matches!(status, 502 | 504),
-            Whole | WholeWithTrailers => is_answer,
+            Whole => is_answer,
             WholeOrTrapped => is_answer || is_cut || status == 502,
             Refused => is_answer && !seen.says_taken(),
             RefusedOrSpent => (is_answer && !seen.says_taken()) || status == 504,
@@ -90,7 +88,6 @@ impl Ends {
             Exited => &["exited"],
             NoResponse => &["no-response"],
             Whole | Refused => &["responded"],
-            WholeWithTrailers => &["responded", "cancelled"],
             WholeOrTrapped => &["responded", "trapped"],
             RefusedOrSpent => &["responded", "out-of-time", "out-of-cpu"],
         }
