@@ -5,6 +5,7 @@
 
 mod artifacts;
 mod budgets;
+mod calls;
 mod confined;
 mod contracts;
 mod denied;
