@@ -7,6 +7,8 @@
 //! **Invariant:** a guest without a grant opens no socket, one with a grant reaches the
 //! addresses it names and those that a granted name was found to have, and nothing else.
 
+mod bytes02;
+mod bytes03;
 mod count;
 mod handed;
 mod rules;

@@ -16,6 +16,7 @@ mod inspection;
 mod kit;
 mod limits;
 mod load;
+mod moved;
 mod outbound;
 mod powers;
 mod sockets;

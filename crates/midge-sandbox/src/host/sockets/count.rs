@@ -30,7 +30,8 @@ use wasmtime_wasi::p2::{self, SocketResult};
 use wasmtime_wasi::p3::bindings::sockets::types::{self, ErrorCode, HostTcpSocketWithStore as _};
 use wasmtime_wasi::sockets::{TcpSocket, UdpSocket, WasiSockets, WasiSocketsView as _};
 
-use super::Protocol;
+use super::bytes03::{self, Overdrawn};
+use super::{Protocol, bytes02};
 use crate::guest::Guest;
 use crate::host::denied::{Denial, Remedy};
 
@@ -41,10 +42,17 @@ const TYPES_03: &str = "wasi:sockets/types@0.3.0";
 pub(crate) fn add_to_linker(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     tcp_create_socket::add_to_linker::<Guest, HasSelf<Guest>>(linker, |guest| guest)?;
     udp_create_socket::add_to_linker::<Guest, HasSelf<Guest>>(linker, |guest| guest)?;
+    bytes02::add_to_linker(linker)?;
     let mut types = linker.instance(TYPES_03)?;
     types.func_wrap("[static]tcp-socket.create", create_tcp_03)?;
     types.func_wrap_async("[static]udp-socket.create", |store, (family,)| {
         Box::new(create_udp_03(store, family))
+    })?;
+    types.func_wrap_concurrent("[method]udp-socket.send", |accessor, sent| {
+        Box::pin(bytes03::send_datagram(accessor, sent))
+    })?;
+    types.func_wrap_concurrent("[method]udp-socket.receive", |accessor, (socket,)| {
+        Box::pin(bytes03::receive_datagram(accessor, socket))
     })?;
     types.func_wrap("[method]tcp-socket.send", send_03)?;
     types.func_wrap("[method]tcp-socket.receive", receive_03)?;
@@ -241,9 +249,10 @@ fn send_03(
     (socket, data): (Resource<TcpSocket>, StreamReader<u8>),
 ) -> wasmtime::Result<(Ending,)> {
     let token = store.data_mut().open_sockets.token(socket.rep());
+    let (data, overdrawn) = bytes03::counted(store.as_context_mut(), data)?;
     let access = Access::<_, WasiSockets>::new(store.as_context_mut(), Guest::sockets);
     let ending = WasiSockets::send(access, socket, data)?;
-    Ok((held_until(store, ending, token)?,))
+    Ok((held_until(store, ending, token, overdrawn)?,))
 }
 
 fn receive_03(
@@ -253,7 +262,10 @@ fn receive_03(
     let token = store.data_mut().open_sockets.token(socket.rep());
     let access = Access::<_, WasiSockets>::new(store.as_context_mut(), Guest::sockets);
     let (data, ending) = WasiSockets::receive(access, socket)?;
-    Ok(((data, held_until(store, ending, token)?),))
+    // Not counted: a relay would hold the socket open after the guest has dropped its stream, for
+    // the engine does not tell a consumer that its other end has gone while nothing arrives.
+    let ending = held_until(store, ending, token, Overdrawn::default())?;
+    Ok(((data, ending),))
 }
 
 fn drop_tcp_03(mut store: StoreContextMut<'_, Guest>, socket: u32) -> wasmtime::Result<()> {
@@ -268,11 +280,13 @@ fn held_until(
     mut store: StoreContextMut<'_, Guest>,
     ending: Ending,
     token: Arc<Token>,
+    overdrawn: Overdrawn,
 ) -> wasmtime::Result<Ending> {
     let (tell, told) = oneshot::channel();
     let relay = Relay {
         tell: Some(tell),
         token: Some(token),
+        overdrawn,
     };
     ending.pipe(&mut store, relay)?;
     FutureReader::new(&mut store, told)
@@ -282,6 +296,7 @@ fn held_until(
 struct Relay {
     tell: Option<oneshot::Sender<Result<(), ErrorCode>>>,
     token: Option<Arc<Token>>,
+    overdrawn: Overdrawn,
 }
 
 impl FutureConsumer<Guest> for Relay {
@@ -298,6 +313,11 @@ impl FutureConsumer<Guest> for Relay {
         source.read(store, &mut ending)?;
         // Now, because when the engine drops us is its business.
         self.token = None;
+        // The engine saw a stream that ended; the guest shall know why.
+        let ending = ending.map(|ending| match self.overdrawn.is_so() {
+            true => Err(ErrorCode::AccessDenied),
+            false => ending,
+        });
         if let (Some(tell), Some(ending)) = (self.tell.take(), ending) {
             // Who does not wait for it has dropped its end.
             drop(tell.send(ending));

@@ -76,6 +76,7 @@ async fn a_socket_without_a_handle_counts_until_its_streams_end() {
         let relay = Relay {
             tell: Some(tell),
             token: None,
+            overdrawn: Overdrawn::default(),
         };
         guest.with(|mut store| sent.pipe(&mut store, relay).unwrap());
         assert!(told.await.unwrap().is_ok());
