@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::toml::to_toml;
 use crate::grant::{GRANTS_MAX, HTTP_GRANT_BYTES_MAX};
-use crate::{Clock, DirGrant, DirMode, Grants, HostName, HttpGrant, NameGrant, NetGrant, Outbound};
+use crate::{DirGrant, DirMode, Grants, HostName, HttpGrant, NameGrant, NetGrant, Outbound};
 
 /// One power that a running function used.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -65,8 +65,6 @@ pub enum Use {
     Tmp,
     /// It listened on an address.
     Listen(SocketAddr),
-    /// It read a clock that is finer than the coarse one.
-    RealClock,
 }
 
 /// The size of a private directory that was used without anybody having said how large.
@@ -98,7 +96,6 @@ pub fn smallest(uses: &BTreeSet<Use>, candidates: &Grants) -> Grants {
                 let host = HostName::from(address.ip());
                 grants.listen.push(NetGrant::exactly(host, address.port()));
             }
-            Use::RealClock => grants.clock = Clock::Real,
         }
     }
     grants.tcp = at_most(grants.tcp, NetGrant::ANY);

@@ -163,14 +163,12 @@ fn the_rest_is_taken_from_what_was_allowed() {
         Use::Secret("API_KEY".to_owned()),
         Use::Secret("UNKNOWN".to_owned()),
         Use::Tmp,
-        Use::RealClock,
         Use::Listen("127.0.0.1:8080".parse().unwrap()),
     ];
     assert_snapshot!(learned(&uses, &everything()), @r#"
     [function.shop.allow]
     listen = ["127.0.0.1:8080"]
     secrets = [{ name = "API_KEY", as = "inject", header = "authorization", format = "Bearer {}", to = ["https://a.test/*"] }]
-    clock = "real"
     tmp = "1MiB"
     "#);
     assert_snapshot!(learned(&[Use::Tmp], &Grants::default()), @r#"
@@ -217,7 +215,7 @@ fn everything() -> Grants {
             secret("OTHER", SecretExposure::Env),
         ],
         tmp_bytes: Some(1 << 20),
-        clock: Clock::Real,
+        clock: crate::Clock::Real,
         ..Grants::default()
     }
 }
@@ -236,7 +234,6 @@ fn any_use() -> impl Strategy<Value = Use> {
             .prop_map(|(guest, wrote)| Use::Dir { guest: guest.to_owned(), wrote }),
         1 => select(vec!["API_KEY", "OTHER"]).prop_map(|name| Use::Secret(name.to_owned())),
         1 => Just(Use::Tmp),
-        1 => Just(Use::RealClock),
         1 => any::<(IpAddr, u16)>().prop_map(|address| Use::Listen(address.into())),
     ]
 }
@@ -280,7 +277,6 @@ fn allows(grants: &Grants, used: &Use) -> bool {
             .listen
             .iter()
             .any(|grant| grant.matches_address(*address)),
-        Use::RealClock => grants.clock == Clock::Real,
     }
 }
 

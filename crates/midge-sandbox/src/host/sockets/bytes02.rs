@@ -87,12 +87,23 @@ fn send(
     (stream, datagrams): (Resource<OutgoingDatagramStream>, Vec<OutgoingDatagram>),
 ) -> Answer<u64> {
     let guest = store.data_mut();
-    let bytes = datagrams.iter().map(|datagram| datagram.data.len()).sum();
-    if !guest.lent.budget.take_bytes(&guest.lent.denials, bytes) {
+    let lengths: Vec<_> = datagrams
+        .iter()
+        .map(|datagram| datagram.data.len())
+        .collect();
+    let bytes: usize = lengths.iter().sum();
+    let lent = Arc::clone(&guest.lent);
+    if !lent.budget.has_room_for(&lent.denials, bytes as u64) {
         return Ok((Err(ErrorCode::AccessDenied),));
     }
     match HostOutgoingDatagramStream::send(&mut guest.sockets(), stream, datagrams) {
-        Ok(sent) => Ok((Ok(sent),)),
+        Ok(sent) => {
+            // Not those that the system did not take: the guest offers them again.
+            let taken = usize::try_from(sent).unwrap_or(usize::MAX);
+            let bytes = lengths.iter().take(taken).sum();
+            let fits = lent.budget.take_bytes(&lent.denials, bytes);
+            Ok((fits.then_some(sent).ok_or(ErrorCode::AccessDenied),))
+        }
         Err(error) => Ok((Err(error.downcast()?),)),
     }
 }
