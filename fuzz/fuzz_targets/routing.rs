@@ -1,4 +1,4 @@
-//! A table of any routes answers any path; what it finds was put in.
+//! A table of any routes answers any path; what it finds was put in, and can be taken out.
 #![no_main]
 
 use http::Method;
@@ -9,7 +9,7 @@ fuzz_target!(|input: (Vec<&str>, &str, &str)| {
     let (routes, host, path) = input;
     let routes = routes.iter().filter_map(|text| text.parse::<Route>().ok());
     let entries: Vec<_> = routes.enumerate().map(|(at, route)| (route, at)).collect();
-    let Ok(table) = RouteTable::new(entries.clone()) else {
+    let Ok(mut table) = RouteTable::new(entries.clone()) else {
         return;
     };
     for method in [Method::GET, Method::HEAD, Method::POST] {
@@ -18,4 +18,13 @@ fuzz_target!(|input: (Vec<&str>, &str, &str)| {
             assert!(path.starts_with(route.mount()), "{route} found for {path}");
         }
     }
+    for (route, at) in &entries {
+        assert_eq!(table.conflicts(route), Some((route, at)));
+        assert_eq!(table.remove(route), Some(*at));
+        assert_eq!(table.conflicts(route), None);
+    }
+    assert_eq!(
+        table.resolve(Some(host), &Method::GET, path),
+        Resolved::NoRoute
+    );
 });

@@ -11,6 +11,7 @@ mod host;
 mod net;
 mod reach;
 
+pub(crate) use host::without_port;
 pub use host::{HOST_NAME_BYTES_MAX, HostName, HostNameError};
 pub use net::{Cidr, CidrError, PortRange, PortRangeError};
 pub use reach::Reach;

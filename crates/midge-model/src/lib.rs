@@ -11,8 +11,10 @@
 
 mod address;
 pub mod cgi;
+mod difference;
 mod digest;
 mod document;
+mod function_address;
 mod grant;
 pub mod learned;
 mod limits;
@@ -22,16 +24,22 @@ mod name;
 mod outcome;
 mod policy;
 pub mod quantity;
+mod quota;
 mod request_id;
 mod revision;
+mod revision_number;
 mod route;
 mod router;
 pub mod suggest;
+mod timestamp;
+mod traffic;
 
 pub use address::{
     Cidr, CidrError, HOST_NAME_BYTES_MAX, HostName, HostNameError, PortRange, PortRangeError, Reach,
 };
+pub use difference::{Change, ComponentChange, Difference, GrantChange, LimitChange, RouteChange};
 pub use digest::{Digest, DigestError};
+pub use function_address::{FunctionAddress, function_host, namespace_host, revision_host};
 pub use grant::{
     Clock, ClockError, DirGrant, DirGrantError, DirMode, ENV_NAME_BYTES_MAX, ENV_VALUE_BYTES_MAX,
     EnvVar, EnvVarError, GRANTS_MAX, GrantConflict, Grants, HTTP_GRANT_BYTES_MAX, HttpGrant,
@@ -50,10 +58,19 @@ pub use manifest::{FunctionSpec, MANIFEST_BYTES_MAX, Manifest, ManifestError};
 pub use name::{FunctionName, NAME_BYTES_MAX, NameError, NamespaceName};
 pub use outcome::{Blame, Outcome, Refusal};
 pub use policy::{
-    AddressRefusal, POLICY_BYTES_MAX, Policy, PolicyError, PolicyVerdict, PrivateGrant,
-    PrivateGrantError,
+    AddressRefusal, DataPathError, POLICY_BYTES_MAX, Policy, PolicyError, PolicyVerdict,
+    PrivateGrant, PrivateGrantError, data_path,
+};
+pub use quota::{
+    QUOTA_COMPONENT_BYTES_MAX, QUOTA_FUNCTIONS_MAX, QUOTA_SECRETS_MAX, QUOTA_TOKENS_MAX, Quota,
+    QuotaError, QuotaPatch,
 };
 pub use request_id::{REQUEST_ID_BYTES_MAX, RequestId, RequestIdError};
-pub use revision::Revision;
+pub use revision::{KEEP_DEFAULT, KEEP_MAX, Revision, parse_keep};
+pub use revision_number::{RevisionNumber, RevisionNumberError};
 pub use route::{ROUTE_BYTES_MAX, Route, RouteError};
 pub use router::{Resolved, RouteConflict, RouteTable};
+pub use timestamp::{Timestamp, TimestampError};
+pub use traffic::{
+    COOKIE_NAME_BYTES_MAX, SHARE_WEIGHT_MAX, SHARES_MAX, Share, Sticky, Traffic, TrafficError,
+};

@@ -41,6 +41,8 @@ pub struct FunctionSpec {
     pub routes: Vec<Route>,
     /// The limits it wants different.
     pub limits: LimitsPatch,
+    /// How many of its revisions stay; `None` leaves it to the node.
+    pub keep: Option<u32>,
     /// What it asks to touch.
     grants: Grants,
 }

@@ -90,12 +90,30 @@ impl FunctionName {
         // A stem without any letter, such as `42`, leaves nothing to name it by.
         Self(Arc::from(if name.is_empty() { "function" } else { name }))
     }
+
+    /// The name for people: `checkout` in the namespace `default`, else `shop/checkout`.
+    pub fn in_namespace(&self, namespace: &NamespaceName) -> String {
+        match namespace.is_default() {
+            true => self.to_string(),
+            false => format!("{namespace}/{self}"),
+        }
+    }
+}
+
+impl NamespaceName {
+    /// The name of the namespace of whoever does not name one.
+    pub const DEFAULT: &str = "default";
+
+    /// Whether it is the namespace of whoever does not name one.
+    pub fn is_default(&self) -> bool {
+        self.as_str() == Self::DEFAULT
+    }
 }
 
 impl Default for NamespaceName {
     /// The namespace of whoever does not name one: `default`.
     fn default() -> Self {
-        Self(Arc::from("default"))
+        Self(Arc::from(Self::DEFAULT))
     }
 }
 
@@ -226,6 +244,19 @@ mod tests {
         assert_snapshot!(name("Hello_World"), @"hello-world");
         assert_snapshot!(name("2024 report (final)"), @"report-final");
         assert_snapshot!(name("42"), @"function");
+    }
+
+    #[test]
+    fn people_read_a_namespace_only_where_it_is_not_the_default() {
+        let name: FunctionName = "checkout".parse().unwrap();
+        assert_snapshot!(name.in_namespace(&NamespaceName::default()), @"checkout");
+        assert_snapshot!(name.in_namespace(&"shop".parse().unwrap()), @"shop/checkout");
+        assert!(
+            NamespaceName::DEFAULT
+                .parse::<NamespaceName>()
+                .unwrap()
+                .is_default()
+        );
     }
 
     #[test]

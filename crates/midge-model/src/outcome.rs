@@ -84,6 +84,12 @@ pub enum Refusal {
     /// Nothing answers at this host and path.
     #[error("no function answers at this address")]
     NoRoute,
+    /// The function that answers here has no such revision, or keeps it no more.
+    #[error("the function has no such revision")]
+    NoRevision,
+    /// The function is here, and its code could not be made ready to run.
+    #[error("the function cannot be run at the moment, try again shortly")]
+    NotLoaded,
     /// Something answers here, but not to this method.
     #[error("no function answers to this method here, try {}", join(allow))]
     MethodNotAllowed {
@@ -155,6 +161,7 @@ impl Outcome {
     pub fn blame(&self) -> Option<Blame> {
         match self {
             Self::Responded | Self::Refused(Refusal::Draining) => None,
+            Self::Host { .. } | Self::Refused(Refusal::NotLoaded) => Some(Blame::Host),
             // A full function or node is the callers' doing: their flood must page nobody.
             Self::Cancelled | Self::Refused(_) => Some(Blame::Client),
             Self::Trapped { .. }
@@ -165,7 +172,6 @@ impl Outcome {
             | Self::OutOfCpu { .. }
             | Self::OutOfMemory { .. }
             | Self::ResponseTooLarge { .. } => Some(Blame::Guest),
-            Self::Host { .. } => Some(Blame::Host),
         }
     }
 
@@ -194,6 +200,8 @@ impl Refusal {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NoRoute => "no-route",
+            Self::NoRevision => "no-revision",
+            Self::NotLoaded => "not-loaded",
             Self::MethodNotAllowed { .. } => "method-not-allowed",
             Self::FunctionFull => "function-full",
             Self::QueueTimeout => "queue-timeout",
@@ -245,6 +253,8 @@ mod tests {
         ];
         let refusals = [
             Refusal::NoRoute,
+            Refusal::NoRevision,
+            Refusal::NotLoaded,
             Refusal::MethodNotAllowed { allow },
             Refusal::FunctionFull,
             Refusal::QueueTimeout,
@@ -282,6 +292,8 @@ mod tests {
         cancelled | Client | the client went away before the response was complete
         host-fault | Host | the host could not run the function
         no-route | Client | no function answers at this address
+        no-revision | Client | the function has no such revision
+        not-loaded | Host | the function cannot be run at the moment, try again shortly
         method-not-allowed | Client | no function answers to this method here, try GET, HEAD
         function-full | Client | the function is at its limit of concurrent requests, try again shortly
         queue-timeout | Client | the function was at its limit of concurrent requests for too long, try again shortly

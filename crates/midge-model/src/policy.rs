@@ -9,6 +9,7 @@
 
 mod address;
 mod check;
+mod data_root;
 mod private;
 mod read;
 mod rules;
@@ -18,11 +19,13 @@ mod tests;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 pub use self::address::AddressRefusal;
 pub use self::check::PolicyVerdict;
+pub use self::data_root::{DataPathError, data_path};
 pub use self::private::{PrivateGrant, PrivateGrantError};
 use self::rules::Rules;
 use crate::document::{self, Kind, Lines, Placed};
@@ -61,6 +64,10 @@ pub struct Policy {
     any: Rules,
     /// Rules of one namespace, complete: what it does not say was taken from `any`.
     namespaces: BTreeMap<NamespaceName, Rules>,
+    /// Where the node keeps a folder for each namespace, which is open to it; none of a node
+    /// that keeps none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    data_root: Option<PathBuf>,
 }
 
 /// Where a policy comes from.
@@ -120,6 +127,7 @@ impl Policy {
             source: Source::Serve,
             any: Rules::serve_default(),
             namespaces: BTreeMap::new(),
+            data_root: None,
         }
     }
 
@@ -130,6 +138,7 @@ impl Policy {
             source: Source::Run,
             any: Rules::operator(),
             namespaces: BTreeMap::new(),
+            data_root: None,
         }
     }
 
@@ -146,6 +155,15 @@ impl Policy {
         for rules in self.namespaces.values_mut().chain([&mut self.any]) {
             rules.private.value.extend_from_slice(private);
         }
+        self
+    }
+
+    /// The same policy on a node that keeps a folder for each namespace, `<root>/<namespace>/`:
+    /// its functions may be granted folders at or below it in any mode, beside what the policy
+    /// says.
+    #[must_use]
+    pub fn with_data_root(mut self, root: &Path) -> Self {
+        self.data_root = Some(root.to_owned());
         self
     }
 

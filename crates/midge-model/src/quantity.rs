@@ -195,6 +195,42 @@ pub mod duration_text {
     }
 }
 
+/// A duration that may be absent, for
+/// `#[serde(with = "midge_model::quantity::duration_text_option")]`.
+pub mod duration_text_option {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    /// Writes the duration with its units, or nothing.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the format reports.
+    pub fn serialize<S: Serializer>(
+        duration: &Option<Duration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match duration {
+            Some(duration) => serializer.serialize_some(&super::format_duration(*duration)),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    /// Reads a duration with its units, or nothing.
+    ///
+    /// # Errors
+    ///
+    /// What [`super::parse_duration`] refuses.
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        let text = Option::<String>::deserialize(deserializer)?;
+        text.map(|text| super::parse_duration(&text).map_err(de::Error::custom))
+            .transpose()
+    }
+}
+
 fn trimmed(text: &str) -> Result<&str, QuantityError> {
     let text = text.trim();
     if text.len() > QUANTITY_BYTES_MAX {

@@ -5,7 +5,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, FunctionName, Grants, Limits, NamespaceName, Route};
+use crate::limits::{CountRange, LimitError};
+use crate::{Digest, FunctionName, Grants, Limits, NamespaceName, RevisionNumber, Route};
+
+/// The revisions of a function that stay where nobody says how many: enough to roll back a week
+/// of daily deploys.
+pub const KEEP_DEFAULT: u32 = 10;
+/// The most revisions of a function that stay. Each has an address and a component in the store.
+pub const KEEP_MAX: u32 = 100;
 
 /// One component with its configuration, grants and limits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,6 +22,8 @@ pub struct Revision {
     pub namespace: NamespaceName,
     /// Which function it is a revision of.
     pub function: FunctionName,
+    /// Which of its revisions.
+    pub number: RevisionNumber,
     /// The component as the developer built it.
     pub digest: Digest,
     /// What it may touch.
@@ -25,6 +34,20 @@ pub struct Revision {
     pub routes: Vec<Route>,
 }
 
+/// Takes a whole number as how many revisions of a function stay.
+///
+/// # Errors
+///
+/// Outside 1 to [`KEEP_MAX`].
+pub fn parse_keep(number: i64) -> Result<u32, LimitError> {
+    const KEEP: CountRange = CountRange {
+        name: "keep",
+        min: 1,
+        max: KEEP_MAX,
+    };
+    KEEP.parse(number)
+}
+
 #[cfg(test)]
 mod tests {
     use insta::assert_snapshot;
@@ -32,10 +55,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_function_keeps_at_least_the_revision_that_answers() {
+        assert_eq!(parse_keep(KEEP_DEFAULT.into()), Ok(KEEP_DEFAULT));
+        assert_eq!(parse_keep(KEEP_MAX.into()), Ok(KEEP_MAX));
+        assert_snapshot!(parse_keep(0).unwrap_err(), @"keep of `0` is out of range, write `1` to `100`");
+        assert_snapshot!(parse_keep(i64::MAX).unwrap_err(), @"keep of `9223372036854775807` is out of range, write `1` to `100`");
+    }
+
+    #[test]
     fn a_revision_survives_the_way_to_a_worker() {
         let revision = Revision {
             namespace: NamespaceName::default(),
             function: "checkout".parse().unwrap(),
+            number: RevisionNumber::FIRST,
             digest: Digest::of(b"component"),
             grants: Grants {
                 env: [("LOG".to_owned(), "info".to_owned())].into(),
@@ -51,6 +83,7 @@ mod tests {
         {
           "namespace": "default",
           "function": "checkout",
+          "number": "r1",
           "digest": "sha256:6985ca1f4daa5a584a28eae043a239cb96689af1337ea13afb63e00c2bf512fa",
           "grants": {
             "env": {

@@ -124,6 +124,26 @@ impl Route {
         self.path[..literal_bytes].trim_end_matches('/')
     }
 
+    /// What it matches, in one spelling: the method or `*`, a space, the host and the path with
+    /// `{}` for parameters and `*` for a wildcard, such as `GET /orders/{}`.
+    ///
+    /// Two routes match the same requests exactly when their shapes are equal, so a shape is a
+    /// key to claim a route by.
+    pub fn shape(&self) -> String {
+        let method = self.method.as_ref().map_or("*", Method::as_str);
+        let mut shape = format!("{method} {}", self.host.as_deref().unwrap_or_default());
+        for segment in self.segments() {
+            shape.push('/');
+            // No literal has a brace or an asterisk, so these stand for themselves only.
+            shape.push_str(match segment {
+                Segment::Literal(text) => text,
+                Segment::Parameter => "{}",
+                Segment::Rest => "*",
+            });
+        }
+        shape
+    }
+
     pub(crate) fn segments(&self) -> impl Iterator<Item = Segment<'_>> {
         // A path begins with a slash, so what is before the first one is empty.
         self.path.split('/').skip(1).map(|segment| match segment {

@@ -1,29 +1,33 @@
 //! Which route answers which request.
 //!
-//! Pure: the caller has the routes, this module only decides. Segments are compared
-//! from the left; a literal beats a parameter and a parameter beats a wildcard. Paths
-//! are matched as sent, percent-encoding kept.
+//! Pure: the caller has the routes, this module only decides, and keeps which hosts have
+//! routes of their own. The paths of one host are `tree.rs`.
 //!
-//! A tree of whole segments and not the `matchit` crate, which refuses `/x/{id}` next
-//! to `/x/*` and needs a copy of every any-method route per method.
-//!
-//! **Invariant:** a table never changes, and `resolve` allocates only for a 405.
+//! **Invariant:** a table that was changed by `insert` and `remove` resolves as one that was made
+//! of the same routes, and `resolve` allocates only for a 405 and for a host in capitals.
 
-use std::cmp::Ordering;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use http::Method;
 
+use self::tree::Node;
 use crate::Route;
-use crate::route::Segment;
+use crate::address::without_port;
 
 /// All routes of a node and what each leads to.
 #[derive(Debug)]
 pub struct RouteTable<T> {
-    entries: Vec<(Route, T)>,
+    /// `None` is a place that a removed route left.
+    entries: Vec<Option<(Route, T)>>,
+    free: Vec<usize>,
     any_host: Node,
-    /// Sorted by host, which is in lower case.
-    hosts: Vec<(String, Node)>,
+    /// By host, which is in lower case.
+    hosts: HashMap<Box<str>, Node>,
 }
 
 /// What became of a request's host, method and path.
@@ -51,30 +55,24 @@ pub enum Resolved<'a, T> {
 pub struct RouteConflict {
     /// The earlier route.
     pub first: Box<Route>,
-    /// Its place in the list that was given.
+    /// Its place in the list that was given to [`RouteTable::new`]; of no use after `insert`.
     pub first_index: usize,
     /// The later route.
     pub second: Box<Route>,
-    /// Its place in the list that was given.
+    /// Its place in the same list.
     pub second_index: usize,
 }
 
-/// One segment's place in the tree, reached by the segments before it.
-#[derive(Debug, Default)]
-struct Node {
-    literals: HashMap<Box<str>, Node>,
-    parameter: Option<Box<Node>>,
-    /// Routes that end here.
-    here: Leaf,
-    /// Routes with a wildcard from here on.
-    rest: Leaf,
-}
-
-/// The routes of one path, one per method.
-#[derive(Debug, Default)]
-struct Leaf {
-    by_method: Vec<(Method, usize)>,
-    any_method: Option<usize>,
+impl<T> Default for RouteTable<T> {
+    /// A table without routes, which nothing is found in.
+    fn default() -> Self {
+        Self {
+            entries: Vec::new(),
+            free: Vec::new(),
+            any_host: Node::default(),
+            hosts: HashMap::new(),
+        }
+    }
 }
 
 impl<T> RouteTable<T> {
@@ -85,27 +83,65 @@ impl<T> RouteTable<T> {
     /// Two routes match the same requests: same host, same method (or any) and paths
     /// that differ at most in the names of parameters. Remove one.
     pub fn new(entries: Vec<(Route, T)>) -> Result<Self, RouteConflict> {
-        let mut any_host = Node::default();
-        let mut hosts: Vec<(String, Node)> = Vec::new();
-        for (index, (route, _)) in entries.iter().enumerate() {
-            let root = match route.host() {
-                None => &mut any_host,
-                Some(host) => host_node(&mut hosts, host),
-            };
-            if let Err(first_index) = root.leaf(route).insert(route.method(), index) {
-                return Err(RouteConflict {
-                    first: Box::new(entries[first_index].0.clone()),
-                    first_index,
-                    second: Box::new(route.clone()),
-                    second_index: index,
-                });
+        let mut table = Self::default();
+        for (route, target) in entries {
+            table.insert(route, target)?;
+        }
+        Ok(table)
+    }
+
+    /// Takes one more route in.
+    ///
+    /// # Errors
+    ///
+    /// A route of the table matches the same requests, and the table is as it was. Remove the
+    /// other one first.
+    pub fn insert(&mut self, route: Route, target: T) -> Result<(), RouteConflict> {
+        let index = self.free.last().copied().unwrap_or(self.entries.len());
+        let root = match route.host() {
+            None => &mut self.any_host,
+            Some(host) => self.hosts.entry(Box::from(host)).or_default(),
+        };
+        if let Err(first_index) = root.leaf(&route).insert(route.method(), index) {
+            let (first, _) = self.entry(first_index);
+            return Err(RouteConflict {
+                first: Box::new(first.clone()),
+                first_index,
+                second: Box::new(route),
+                second_index: index,
+            });
+        }
+        match self.free.pop() {
+            Some(index) => self.entries[index] = Some((route, target)),
+            None => self.entries.push(Some((route, target))),
+        }
+        Ok(())
+    }
+
+    /// Takes out the route that is written like this one, and gives back what it led to; `None`
+    /// if there is none, even where another spelling matches the same requests.
+    pub fn remove(&mut self, route: &Route) -> Option<T> {
+        let index = self.index(route)?;
+        if self.entry(index).0 != route {
+            return None;
+        }
+        match route.host() {
+            None => self.any_host.remove(&mut route.segments(), route.method()),
+            Some(host) => {
+                let root = self.hosts.get_mut(host)?;
+                root.remove(&mut route.segments(), route.method());
+                if root.is_empty() {
+                    self.hosts.remove(host);
+                }
             }
         }
-        Ok(Self {
-            entries,
-            any_host,
-            hosts,
-        })
+        self.free.push(index);
+        self.entries[index].take().map(|(_, target)| target)
+    }
+
+    /// The route of the table that matches the same requests as this one, with what it leads to.
+    pub fn conflicts(&self, route: &Route) -> Option<(&Route, &T)> {
+        self.index(route).map(|index| self.entry(index))
     }
 
     /// The most specific route for this request.
@@ -122,7 +158,7 @@ impl<T> RouteTable<T> {
         let of_host = host.and_then(|host| self.host(host));
         for root in of_host.into_iter().chain([&self.any_host]) {
             if let Some(index) = root.find(Some(below_root), method) {
-                let (route, target) = &self.entries[index];
+                let (route, target) = self.entry(index);
                 return Resolved::Found { route, target };
             }
             let mut allow = Vec::new();
@@ -136,9 +172,31 @@ impl<T> RouteTable<T> {
         Resolved::NoRoute
     }
 
-    /// Every route with its target, in the order given.
+    /// Whether there is no route.
+    pub fn is_empty(&self) -> bool {
+        self.entries.len() == self.free.len()
+    }
+
+    /// Every route with its target: in the order given, until routes are removed and others take
+    /// their places.
     pub fn iter(&self) -> impl Iterator<Item = (&Route, &T)> {
-        self.entries.iter().map(|(route, target)| (route, target))
+        let entries = self.entries.iter().flatten();
+        entries.map(|(route, target)| (route, target))
+    }
+
+    fn entry(&self, index: usize) -> (&Route, &T) {
+        let entry = self.entries[index].as_ref();
+        let (route, target) = entry.expect("the tree has only places that are taken");
+        (route, target)
+    }
+
+    /// The place of the route that matches the same requests.
+    fn index(&self, route: &Route) -> Option<usize> {
+        let root = match route.host() {
+            None => &self.any_host,
+            Some(host) => self.hosts.get(host)?,
+        };
+        root.existing_leaf(route)?.at(route.method())
     }
 
     fn host(&self, host: &str) -> Option<&Node> {
@@ -146,138 +204,12 @@ impl<T> RouteTable<T> {
             return None;
         }
         let host = without_port(host);
-        let found = self
-            .hosts
-            .binary_search_by(|(known, _)| compare_lower(known, host))
-            .ok()?;
-        Some(&self.hosts[found].1)
-    }
-}
-
-impl Node {
-    /// The leaf of this route, made on the way.
-    fn leaf(&mut self, route: &Route) -> &mut Leaf {
-        let mut node = self;
-        for segment in route.segments() {
-            node = match segment {
-                Segment::Literal(text) => node.literals.entry(Box::from(text)).or_default(),
-                Segment::Parameter => node.parameter.get_or_insert_default(),
-                Segment::Rest => return &mut node.rest,
-            };
-        }
-        &mut node.here
-    }
-
-    /// The most specific route for the method. `None` means that the path ends here.
-    ///
-    /// Each node is visited at most once and the depth is that of the routes, so a
-    /// hostile path costs no more than the table is large.
-    fn find(&self, path: Option<&str>, method: &Method) -> Option<usize> {
-        let Some(path) = path else {
-            return self.here.find(method).or_else(|| self.rest.find(method));
+        let lower = match host.bytes().any(|found| found.is_ascii_uppercase()) {
+            true => Cow::Owned(host.to_ascii_lowercase()),
+            false => Cow::Borrowed(host),
         };
-        let (segment, below) = first_segment(path);
-        self.literals
-            .get(segment)
-            .and_then(|node| node.find(below, method))
-            .or_else(|| self.parameter(segment)?.find(below, method))
-            .or_else(|| self.rest.find(method))
+        self.hosts.get(&*lower)
     }
-
-    /// Adds the methods of every route that matches the path.
-    fn allowed(&self, path: Option<&str>, allow: &mut Vec<Method>) {
-        allow.extend(self.rest.methods());
-        let Some(path) = path else {
-            allow.extend(self.here.methods());
-            return;
-        };
-        let (segment, below) = first_segment(path);
-        for node in self
-            .literals
-            .get(segment)
-            .into_iter()
-            .chain(self.parameter(segment))
-        {
-            node.allowed(below, allow);
-        }
-    }
-
-    fn parameter(&self, segment: &str) -> Option<&Self> {
-        self.parameter.as_deref().filter(|_| !segment.is_empty())
-    }
-}
-
-impl Leaf {
-    /// Takes the route in, or gives back the one that is there already.
-    fn insert(&mut self, method: Option<&Method>, index: usize) -> Result<(), usize> {
-        let Some(method) = method else {
-            return match self.any_method.replace(index) {
-                None => Ok(()),
-                Some(first) => Err(first),
-            };
-        };
-        if let Some(first) = self.of(method) {
-            return Err(first);
-        }
-        self.by_method.push((method.clone(), index));
-        Ok(())
-    }
-
-    fn find(&self, method: &Method) -> Option<usize> {
-        let as_get = || {
-            if *method == Method::HEAD {
-                self.of(&Method::GET)
-            } else {
-                None
-            }
-        };
-        self.of(method).or_else(as_get).or(self.any_method)
-    }
-
-    fn of(&self, method: &Method) -> Option<usize> {
-        self.by_method
-            .iter()
-            .find(|(known, _)| known == method)
-            .map(|(_, index)| *index)
-    }
-
-    fn methods(&self) -> impl Iterator<Item = Method> {
-        self.by_method.iter().map(|(method, _)| method.clone())
-    }
-}
-
-fn host_node<'a>(hosts: &'a mut Vec<(String, Node)>, host: &str) -> &'a mut Node {
-    let place = match hosts.binary_search_by(|(known, _)| known.as_str().cmp(host)) {
-        Ok(place) => place,
-        Err(place) => {
-            hosts.insert(place, (host.to_owned(), Node::default()));
-            place
-        }
-    };
-    &mut hosts[place].1
-}
-
-fn first_segment(path: &str) -> (&str, Option<&str>) {
-    match path.split_once('/') {
-        Some((segment, below)) => (segment, Some(below)),
-        None => (path, None),
-    }
-}
-
-/// `shop.example.net:8080` and `shop.example.net.` are both `shop.example.net`.
-fn without_port(host: &str) -> &str {
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|found| found.is_ascii_digit()) => name,
-        _ => host,
-    };
-    name.strip_suffix('.').unwrap_or(name)
-}
-
-/// Orders a host in lower case against one in any case, without making a copy.
-fn compare_lower(known: &str, host: &str) -> Ordering {
-    known
-        .bytes()
-        .cmp(host.bytes().map(|found| found.to_ascii_lowercase()))
 }
 
 /// Sorted and each once; who takes GET takes HEAD.
@@ -289,6 +221,3 @@ fn tidied(mut allow: Vec<Method>) -> Vec<Method> {
     allow.dedup();
     allow
 }
-
-#[cfg(test)]
-mod tests;

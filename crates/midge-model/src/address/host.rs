@@ -91,6 +91,16 @@ impl HostNameError {
     }
 }
 
+/// The host of an authority: `shop.example.net:8080` and `shop.example.net.` are both
+/// `shop.example.net`.
+pub(crate) fn without_port(authority: &str) -> &str {
+    let name = match authority.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|found| found.is_ascii_digit()) => name,
+        _ => authority,
+    };
+    name.strip_suffix('.').unwrap_or(name)
+}
+
 impl FromStr for HostName {
     type Err = HostNameError;
 

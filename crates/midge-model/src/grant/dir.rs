@@ -146,6 +146,18 @@ impl DirGrant {
         }
     }
 
+    /// Whether it allows all that the other allows, by their paths and wherever the guest sees
+    /// them.
+    pub fn covers(&self, other: &Self) -> bool {
+        let quota = match (self.quota_bytes, other.quota_bytes) {
+            (None, _) => true,
+            (Some(own), Some(other)) => other <= own,
+            // Nothing is written there that would count.
+            (Some(_), None) => other.mode == DirMode::ReadOnly,
+        };
+        quota && other.mode <= self.mode && lexical(&other.host).starts_with(lexical(&self.host))
+    }
+
     /// Whether the two show some of the same host files, by their paths.
     pub(crate) fn shares_files(&self, other: &Self) -> bool {
         let (first, second) = (lexical(&self.host), lexical(&other.host));

@@ -53,6 +53,11 @@ impl NameGrant {
         self.0.matches(host)
     }
 
+    /// The one name it is of; `None` where it has a wildcard.
+    pub fn host(&self) -> Option<&HostName> {
+        self.0.exact()
+    }
+
     /// Whether it allows all that the other allows.
     pub fn covers(&self, other: &Self) -> bool {
         self.0.covers(&other.0)

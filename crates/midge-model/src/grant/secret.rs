@@ -6,6 +6,7 @@
 //! **Invariant:** a [`SecretText`] never prints itself.
 
 use std::fmt;
+use std::sync::Arc;
 
 use http::HeaderName;
 use serde::{Deserialize, Serialize};
@@ -69,10 +70,11 @@ pub enum SecretExposure {
     },
 }
 
-/// A secret's value. Printed it is `***`; serialized it is itself, on the way to a worker.
+/// A secret's value. Printed it is `***`; serialized it is itself. Copies share it: a function has
+/// one for each of its revisions.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct SecretText(String);
+pub struct SecretText(Arc<str>);
 
 /// Why a grant of a secret is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -217,7 +219,7 @@ impl SecretText {
         if text.contains('\0') {
             return Err(SecretTextError::ZeroByte);
         }
-        Ok(Self(text))
+        Ok(Self(text.into()))
     }
 
     /// The value itself; think twice about where it goes.
@@ -248,7 +250,7 @@ impl TryFrom<String> for SecretText {
 
 impl From<SecretText> for String {
     fn from(text: SecretText) -> Self {
-        text.0
+        text.0.as_ref().to_owned()
     }
 }
 

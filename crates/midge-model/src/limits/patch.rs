@@ -8,41 +8,78 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
 use super::{
     CONCURRENCY, CPU, LOG, LOG_RATE, LimitError, Limits, MEMORY, OUTBOUND_BYTES, OUTBOUND_CALLS,
     QUEUE, QUEUE_TIME, REQUEST_BODY, RESPONSE_BODY, SOCKETS, TIME, WEIGHT,
 };
+use crate::quantity::{bytes_text_option, duration_text_option};
 
 /// The limits that somebody wants different; `None` keeps what was.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+///
+/// JSON has it as a manifest does: `{"memory":"64MiB","request-body":"10MiB","concurrency":200}`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self", default, deny_unknown_fields)]
 pub struct LimitsPatch {
     /// See [`Limits::memory_bytes`].
+    #[serde(rename = "memory")]
+    #[serde(with = "bytes_text_option")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
     /// See [`Limits::cpu`].
+    #[serde(with = "duration_text_option")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu: Option<Duration>,
     /// See [`Limits::time`].
+    #[serde(with = "duration_text_option")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<Duration>,
     /// See [`Limits::concurrency`].
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<u32>,
     /// See [`Limits::queue`].
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub queue: Option<u32>,
     /// See [`Limits::queue_time`].
+    #[serde(rename = "queue-time")]
+    #[serde(with = "duration_text_option")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub queue_time: Option<Duration>,
     /// See [`Limits::request_body_bytes`].
+    #[serde(rename = "request-body")]
+    #[serde(with = "bytes_text_option")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub request_body_bytes: Option<u64>,
     /// See [`Limits::response_body_bytes`].
+    #[serde(rename = "response-body")]
+    #[serde(with = "bytes_text_option")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub response_body_bytes: Option<u64>,
     /// See [`Limits::log_bytes`].
+    #[serde(rename = "log")]
+    #[serde(with = "bytes_text_option")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub log_bytes: Option<u64>,
     /// See [`Limits::log_rate_bytes`].
+    #[serde(rename = "log-rate")]
+    #[serde(with = "bytes_text_option")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub log_rate_bytes: Option<u64>,
     /// See [`Limits::outbound_calls`].
+    #[serde(rename = "outbound-calls")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub outbound_calls: Option<u32>,
     /// See [`Limits::outbound_bytes`].
+    #[serde(rename = "outbound-bytes")]
+    #[serde(with = "bytes_text_option")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub outbound_bytes: Option<u64>,
     /// See [`Limits::sockets`].
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub sockets: Option<u32>,
     /// See [`Limits::weight`].
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,
 }
 
@@ -94,5 +131,21 @@ impl LimitsPatch {
             sockets: self.sockets.or(other.sockets),
             weight: self.weight.or(other.weight),
         }
+    }
+}
+
+impl Serialize for LimitsPatch {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // The one that is derived; `remote` keeps it from being the trait's.
+        Self::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for LimitsPatch {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let patch = Self::deserialize(deserializer)?;
+        // Within the bounds themselves, the safe limits show what is wrong with the wishes.
+        patch.apply(&Limits::SAFE).map_err(de::Error::custom)?;
+        Ok(patch)
     }
 }

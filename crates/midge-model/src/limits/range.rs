@@ -50,10 +50,10 @@ pub(super) struct TimeRange {
 }
 
 /// Whole numbers from the least to the most.
-pub(super) struct CountRange {
-    pub(super) name: &'static str,
-    pub(super) min: u32,
-    pub(super) max: u32,
+pub(crate) struct CountRange {
+    pub(crate) name: &'static str,
+    pub(crate) min: u32,
+    pub(crate) max: u32,
 }
 
 impl Measure {
@@ -81,7 +81,7 @@ impl SizeRange {
         self.check(parse_bytes(text)?)
     }
 
-    pub(super) fn check(&self, bytes: u64) -> Result<u64, LimitError> {
+    pub(crate) fn check(&self, bytes: u64) -> Result<u64, LimitError> {
         if (self.min..=self.max).contains(&bytes) {
             return Ok(bytes);
         }
@@ -113,7 +113,7 @@ impl TimeRange {
 }
 
 impl CountRange {
-    pub(super) fn parse(&self, number: i64) -> Result<u32, LimitError> {
+    pub(crate) fn parse(&self, number: i64) -> Result<u32, LimitError> {
         match u32::try_from(number) {
             Ok(count) if (self.min..=self.max).contains(&count) => Ok(count),
             _ => Err(LimitError::OutOfRange {
@@ -125,7 +125,7 @@ impl CountRange {
         }
     }
 
-    pub(super) fn check(&self, count: u32) -> Result<u32, LimitError> {
+    pub(crate) fn check(&self, count: u32) -> Result<u32, LimitError> {
         self.parse(i64::from(count))
     }
 }

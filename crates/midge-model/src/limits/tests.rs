@@ -124,11 +124,95 @@ fn the_most_of_everything_is_within_the_bounds() {
     );
 }
 
+fn json(text: &str) -> String {
+    match serde_json::from_str::<LimitsPatch>(text) {
+        Ok(patch) => serde_json::to_string(&patch).unwrap(),
+        Err(error) => format!("error: {error}"),
+    }
+}
+
+#[test]
+fn a_patch_is_spelt_as_in_a_manifest() {
+    assert_snapshot!(json("{}"), @"{}");
+    assert_snapshot!(json(r#"{"request-body":"10MiB","memory":"65536KiB","concurrency":200,"queue-time":"1500ms"}"#), @r#"{"memory":"64MiB","concurrency":200,"queue-time":"1s 500ms","request-body":"10MiB"}"#);
+    assert_snapshot!(json(r#"{"memory":null}"#), @"{}");
+}
+
+#[test]
+fn a_patch_that_is_no_good_is_refused_where_it_is_read() {
+    assert_snapshot!(json(r#"{"memory_bytes":"64MiB"}"#), @"error: unknown field `memory_bytes`, expected one of `memory`, `cpu`, `time`, `concurrency`, `queue`, `queue-time`, `request-body`, `response-body`, `log`, `log-rate`, `outbound-calls`, `outbound-bytes`, `sockets`, `weight` at line 1 column 15");
+    assert_snapshot!(json(r#"{"memory":"64"}"#), @"error: size `64` has no unit, write for example `64MiB` at line 1 column 15");
+    assert_snapshot!(json(r#"{"memory":64}"#), @"error: invalid type: integer `64`, expected a string at line 1 column 12");
+    assert_snapshot!(json(r#"{"memory":"5GiB"}"#), @"error: memory of `5GiB` is out of range, write `64KiB` to `4GiB`");
+    assert_snapshot!(json(r#"{"weight":0}"#), @"error: weight of `0` is out of range, write `1` to `10000`");
+    assert_snapshot!(json(r#"{"weight":-1}"#), @"error: invalid value: integer `-1`, expected u32 at line 1 column 12");
+    assert_snapshot!(json(r#"{"weight":1,"weight":2}"#), @"error: duplicate field `weight` at line 1 column 20");
+}
+
+#[test]
+fn a_patch_has_every_key_of_a_manifest() {
+    let Limits {
+        memory_bytes,
+        cpu,
+        time,
+        concurrency,
+        queue,
+        queue_time,
+        request_body_bytes,
+        response_body_bytes,
+        log_bytes,
+        log_rate_bytes,
+        outbound_calls,
+        outbound_bytes,
+        sockets,
+        weight,
+    } = Limits::MOST;
+    let all = LimitsPatch {
+        memory_bytes: Some(memory_bytes),
+        cpu: Some(cpu),
+        time: Some(time),
+        concurrency: Some(concurrency),
+        queue: Some(queue),
+        queue_time: Some(queue_time),
+        request_body_bytes: Some(request_body_bytes),
+        response_body_bytes: Some(response_body_bytes),
+        log_bytes: Some(log_bytes),
+        log_rate_bytes: Some(log_rate_bytes),
+        outbound_calls: Some(outbound_calls),
+        outbound_bytes: Some(outbound_bytes),
+        sockets: Some(sockets),
+        weight: Some(weight),
+    };
+    let json = serde_json::to_value(all).unwrap();
+    let keys: Vec<_> = json.as_object().unwrap().keys().cloned().collect();
+    let mut rows: Vec<_> = Limits::MOST
+        .rows()
+        .into_iter()
+        .map(|(key, _)| key)
+        .collect();
+    rows.sort_unstable();
+    assert_eq!(keys, rows);
+    assert_eq!(serde_json::from_value::<LimitsPatch>(json).unwrap(), all);
+}
+
 proptest! {
     #[test]
     fn limits_survive_json(memory_bytes in MEMORY_BYTES_MIN..=MEMORY_BYTES_MAX, millis in 1..3_600_000_u64) {
         let limits = Limits { memory_bytes, time: Duration::from_millis(millis), ..Limits::SAFE };
         let json = serde_json::to_string(&limits).unwrap();
         prop_assert_eq!(serde_json::from_str::<Limits>(&json).unwrap(), limits);
+    }
+
+    #[test]
+    fn a_patch_survives_json(
+        memory_bytes in prop::option::of(MEMORY_BYTES_MIN..=MEMORY_BYTES_MAX),
+        log_bytes in prop::option::of(0..=LOG_BYTES_MAX),
+        micros in prop::option::of(10_000..3_600_000_000_u64),
+        weight in prop::option::of(WEIGHT_MIN..=WEIGHT_MAX),
+    ) {
+        let cpu = micros.map(Duration::from_micros);
+        let patch = LimitsPatch { memory_bytes, log_bytes, cpu, weight, ..LimitsPatch::default() };
+        let json = serde_json::to_string(&patch).unwrap();
+        prop_assert_eq!(serde_json::from_str::<LimitsPatch>(&json).unwrap(), patch);
     }
 }

@@ -15,6 +15,7 @@ use crate::document::{self, Entry, Keys, Located, Problem, at, at_start, entries
 use crate::document::{read_limits, unknown_was_refused};
 use crate::{
     EnvVar, FunctionName, Grants, LimitsPatch, Route, RouteConflict, RouteTable, SecretGrant,
+    parse_keep,
 };
 
 const TOP_KEYS: Keys = Keys {
@@ -28,6 +29,7 @@ const FUNCTION_KEYS: Keys = Keys {
         "routes",
         "isolation",
         "limits",
+        "keep",
         "env",
         "allow",
     ],
@@ -84,7 +86,7 @@ fn function(
     table: &str,
     all_routes: &mut AllRoutes,
 ) -> Result<FunctionSpec, Located> {
-    let (mut component, mut build, mut routes) = (None, None, None);
+    let (mut component, mut build, mut routes, mut keep) = (None, None, None, None);
     let mut limits = LimitsPatch::default();
     let mut grants = Grants::default();
     let content = entry.table_value("a table such as `[function.hello]`")?;
@@ -95,6 +97,7 @@ fn function(
             "routes" => routes = Some(read_routes(entry)?),
             "isolation" => check_isolation(entry)?,
             "limits" => (limits, _) = read_limits(entry)?,
+            "keep" => keep = Some(read_keep(entry)?),
             "env" => read_env(entry, &mut grants)?,
             "allow" => read_allow(entry, &mut grants)?,
             _ => unknown_was_refused(),
@@ -120,6 +123,7 @@ fn function(
         build,
         routes,
         limits,
+        keep,
         grants,
     })
 }
@@ -180,6 +184,11 @@ fn check_isolation(entry: Entry<'_, '_>) -> Result<(), Located> {
         }
         unknown => Err(at(entry.value, Problem::Isolation(unknown.to_owned()))),
     }
+}
+
+fn read_keep(entry: Entry<'_, '_>) -> Result<u32, Located> {
+    let keep = parse_keep(entry.number("a number such as `10`")?);
+    keep.map_err(|error| at(entry.value, Problem::Limit(error)))
 }
 
 fn read_env(entry: Entry<'_, '_>, grants: &mut Grants) -> Result<(), Located> {

@@ -27,6 +27,9 @@ fn show(manifest: &Manifest) -> String {
             .as_deref()
             .map(|build| format!(" build {build:?}"))
             .unwrap_or_default();
+        if let Some(keep) = spec.keep {
+            shown += &format!(" keep {keep}");
+        }
         if spec.limits != LimitsPatch::default() {
             shown += &format!("\n{:?}", spec.limits);
         }
@@ -46,6 +49,7 @@ component = "target/checkout.wasm"
 build     = "cargo build --release --target wasm32-wasip2"
 routes    = ["POST /checkout", "GET /orders/{id}", "shop.example.net/api/{*rest}"]
 isolation = "fresh"
+keep      = 20
 
 [function.checkout.limits]
 memory         = "64MiB"
@@ -99,7 +103,7 @@ fn a_name_and_a_component_are_enough() {
 #[test]
 fn every_key_that_works_today_is_read() {
     assert_snapshot!(check(EVERY_KEY), @r#"
-    checkout: target/checkout.wasm ["POST /checkout", "GET /orders/{id}", "shop.example.net/api/{*rest}"] build "cargo build --release --target wasm32-wasip2"
+    checkout: target/checkout.wasm ["POST /checkout", "GET /orders/{id}", "shop.example.net/api/{*rest}"] build "cargo build --release --target wasm32-wasip2" keep 20
     LimitsPatch { memory_bytes: Some(67108864), cpu: Some(50ms), time: Some(5s), concurrency: Some(200), queue: Some(0), queue_time: Some(1s), request_body_bytes: Some(10485760), response_body_bytes: Some(20971520), log_bytes: Some(1048576), log_rate_bytes: Some(65536), outbound_calls: Some(3), outbound_bytes: Some(1073741824), sockets: Some(2), weight: Some(300) }
     {"env":{"LOG":"info"},"dirs":[{"host":"./data","guest":"/data","mode":"rw","quota_bytes":"1GiB"},{"host":"./ro","guest":"/ro","mode":"ro"}],"http":["POST https://api.stripe.com/v1/*","https://*.example.com"],"tcp":["db.internal:5432"],"udp":["10.0.0.0/8:53"],"dns":["*.internal"],"listen":["127.0.0.1:*"],"secrets":[{"name":"STRIPE_KEY","exposure":"env"},{"name":"CONFIG_KEY","exposure":"config"},{"name":"API_KEY","exposure":{"inject":{"header":"authorization","format":"Bearer {}","to":["https://api.example.com/*"]}}},{"name":"RAW_KEY","exposure":{"inject":{"header":"x-key","format":"{}","to":["https://*.example.com"]}}}],"clock":"real","tmp_bytes":"64MiB"}
     hello: hello.wasm ["/hello/*"]
@@ -166,6 +170,15 @@ fn a_limit_says_its_line_and_what_would_be_right() {
     assert_snapshot!(function("limits.concurrency = -1"), @"line 3, column 22: concurrency of `-1` is out of range, write `1` to `10000`");
     assert_snapshot!(function("limits.concurrency = \"many\""), @"line 3, column 22: `concurrency` in [function.x.limits] is text, write a number such as `200`");
     assert_snapshot!(function("limits = \"64MiB\""), @r#"line 3, column 10: `limits` in [function.x] is text, write a table such as `{ memory = "64MiB" }`"#);
+}
+
+#[test]
+fn how_many_revisions_stay_has_bounds() {
+    assert_snapshot!(function("keep = 1"), @r#"x: x.wasm ["/x/*"] keep 1"#);
+    assert_snapshot!(function("keep = 0"), @"line 3, column 8: keep of `0` is out of range, write `1` to `100`");
+    assert_snapshot!(function("keep = 101"), @"line 3, column 8: keep of `101` is out of range, write `1` to `100`");
+    assert_snapshot!(function("keep = \"10\""), @"line 3, column 8: `keep` in [function.x] is text, write a number such as `10`");
+    assert_snapshot!(function("keeps = 10"), @"line 3, column 1: unknown key `keeps` in [function.x], did you mean `keep`?");
 }
 
 #[test]
@@ -245,7 +258,7 @@ proptest! {
     /// Nearly right manifests get further than random text.
     #[test]
     fn never_panics_on_what_is_nearly_a_manifest(
-        key in "(component|routes|limits|env|allow|isolation|cron|[a-z]{1,6})(\\.(http|tcp|dns|dirs|secrets|tmp|cpu|[a-z]{1,6}))?",
+        key in "(component|routes|limits|keep|env|allow|isolation|cron|[a-z]{1,6})(\\.(http|tcp|dns|dirs|secrets|tmp|cpu|[a-z]{1,6}))?",
         value in "(\"[a-z/{}:* ]{0,8}\"|\\[\"(https://)?[a-z*.:0-9]{0,8}\"\\]|\\[\\{ (name|host) = \"[a-zA-Z]{0,3}\" \\}\\]|[0-9]{1,20}|0x[0-9a-f]{1,20}|\\[\"/[a-z]{0,2}\"\\]|\\{[a-z]{1,3} = 1\\}|true|1979-05-27|nan)",
     ) {
         let text = format!("[function.x]\n{key} = {value}\n");

@@ -7,10 +7,12 @@
 //! to write instead wherever anything would help.
 
 use std::fmt::Display;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
 use super::address::Passage;
+use super::data_root::data_folder;
 use super::rules::{Rule, Rules};
 use super::{AddressRefusal, Policy, Source};
 use crate::grant::{Named, lexical};
@@ -40,6 +42,8 @@ struct Court<'a> {
     source: &'a Source,
     namespace: &'a NamespaceName,
     rules: &'a Rules,
+    /// The folder that is the namespace's own.
+    data_folder: Option<PathBuf>,
 }
 
 /// An entry of a rule as it is written, and whether it allows what is asked.
@@ -56,6 +60,10 @@ pub(super) fn verdicts(
         source: &policy.source,
         namespace,
         rules,
+        data_folder: policy
+            .data_root
+            .as_deref()
+            .map(|root| data_folder(root, namespace)),
     };
     let mut verdicts = Vec::new();
     verdicts.extend(grants.http.iter().map(|grant| court.http(grant)));
@@ -153,17 +161,33 @@ impl Court<'_> {
         let host = lexical(&grant.host);
         let entry = format!("{{ host = {host:?}, mode = \"{}\" }}", grant.mode);
         let verdict = self.listed("dirs", rule.line, &entries, &entry);
+        let asked = format!("dirs {grant}");
+        if let Some(own) = &self.data_folder {
+            let own = lexical(own);
+            if !verdict.allowed && host.starts_with(&own) {
+                return PolicyVerdict {
+                    asked,
+                    rule: Some(format!("the namespace's own folder {}", own.display())),
+                    allowed: true,
+                    hint: None,
+                };
+            }
+        }
         let is_held = rule.value.iter().any(|rule| rule.holds(grant));
-        let hint = verdict.hint.map(|hint| match is_held {
-            true => format!("write `mode = \"ro\"` in the manifest, or {hint}"),
-            false if host.is_relative() => {
+        let hint = verdict.hint.map(|hint| match &self.data_folder {
+            _ if is_held => format!("write `mode = \"ro\"` in the manifest, or {hint}"),
+            _ if host.is_relative() => {
                 "write where the host folder is from `/` on: a policy holds wherever it is read"
                     .to_owned()
             }
-            false => hint,
+            Some(own) => format!(
+                "write a relative path, which lies in {}, or {hint}",
+                own.display()
+            ),
+            None => hint,
         });
         PolicyVerdict {
-            asked: format!("dirs {grant}"),
+            asked,
             hint,
             ..verdict
         }

@@ -1,6 +1,7 @@
 //! Policies that are read, the verdicts they give, and the addresses they keep people from.
 
 mod address;
+mod data_root;
 mod hosts;
 mod parse;
 

@@ -83,6 +83,16 @@ fn a_function_answers_below_its_name_by_default() {
     assert_snapshot!(check(&Route::default_of(&name).to_string()), @"ok: /hello/* | host any, method any, mount `/hello`");
 }
 
+#[test]
+fn a_shape_is_one_spelling_of_what_a_route_matches() {
+    let shape = |text: &str| text.parse::<Route>().unwrap().shape();
+    assert_snapshot!(shape("GET /orders/{id}"), @"GET /orders/{}");
+    assert_snapshot!(shape("/x/{*rest}"), @"* /x/*");
+    assert_snapshot!(shape("/x/*"), @"* /x/*");
+    assert_snapshot!(shape("PURGE Shop.Example.net/{a}/b/{c}/"), @"PURGE shop.example.net/{}/b/{}/");
+    assert_snapshot!(shape("/"), @"* /");
+}
+
 proptest! {
     #[test]
     fn a_route_survives_its_own_text(

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
+use crate::route::Segment;
 
 /// Resolves `METHOD [host]/path` in a table of these routes.
 fn check(routes: &[&str], request: &str) -> String {
@@ -112,6 +113,71 @@ fn two_routes_for_the_same_requests_are_refused() {
     assert_snapshot!(check(&["/x", "/x/", "GET /x", "a.example.net/x"], "GET /x/"), @"/x/");
 }
 
+#[test]
+fn a_route_that_is_there_is_found_by_any_spelling_and_removed_by_its_own() {
+    let route = |text: &str| text.parse::<Route>().unwrap();
+    let entries = vec![
+        (route("GET /x/{a}"), 1),
+        (route("GET a.example.net/x/{a}"), 2),
+    ];
+    let mut table = RouteTable::new(entries).unwrap();
+    assert_eq!(
+        table.conflicts(&route("GET /x/{b}")),
+        Some((&route("GET /x/{a}"), &1))
+    );
+    assert_eq!(table.conflicts(&route("/x/{b}")), None);
+    assert_eq!(table.remove(&route("GET /x/{b}")), None);
+    let conflict = table
+        .insert(route("GET A.example.net/x/{b}"), 3)
+        .unwrap_err();
+    assert_snapshot!(conflict, @"routes `GET a.example.net/x/{a}` and `GET a.example.net/x/{b}` match the same requests, change or remove one of them");
+    assert_eq!(table.remove(&route("GET a.example.net/x/{a}")), Some(2));
+    assert_eq!(table.insert(route("GET a.example.net/x/{b}"), 3), Ok(()));
+    assert_eq!(table.remove(&route("GET a.example.net/x/{b}")), Some(3));
+    assert_eq!(table.remove(&route("GET a.example.net/x/{b}")), None);
+    assert_eq!(
+        table.iter().collect::<Vec<_>>(),
+        [(&route("GET /x/{a}"), &1)]
+    );
+}
+
+#[test]
+fn a_table_that_was_emptied_holds_nothing() {
+    let routes = [
+        "/a/{b}/c/*",
+        "GET /a/{b}/c/d",
+        "POST /a",
+        "/a",
+        "x.example.net/a/b/{*c}",
+        "/*",
+    ];
+    let routes = routes.map(|text| text.parse::<Route>().unwrap());
+    let mut table = RouteTable::new(routes.clone().map(|route| (route, ())).to_vec()).unwrap();
+    let nodes_full = nodes(&table);
+    for route in &routes {
+        assert_eq!(table.remove(route), Some(()), "{route}");
+    }
+    assert_eq!(nodes(&table), 1);
+    assert!(table.hosts.is_empty() && table.is_empty());
+    assert_eq!(table.iter().next(), None);
+    for route in routes.clone() {
+        assert_eq!(table.insert(route, ()), Ok(()));
+    }
+    assert_eq!(
+        (nodes(&table), table.entries.len()),
+        (nodes_full, routes.len())
+    );
+}
+
+/// Nodes of the whole table; one that a removed route left would be one too many.
+fn nodes<T>(table: &RouteTable<T>) -> usize {
+    fn below(node: &Node) -> usize {
+        let parameter = node.parameter.as_deref().map_or(0, below);
+        1 + parameter + node.literals.values().map(below).sum::<usize>()
+    }
+    below(&table.any_host) + table.hosts.values().map(below).sum::<usize>()
+}
+
 /// Requests and routes that meet often, so that the property says something.
 fn route() -> impl Strategy<Value = Route> {
     let segment = || select(vec!["a", "b", "{p}", "{q}", ""]);
@@ -138,6 +204,14 @@ fn route() -> impl Strategy<Value = Route> {
     })
 }
 
+fn request() -> impl Strategy<Value = (Option<&'static str>, Method, String)> {
+    let host = select(vec![None, Some("A.example.net:80"), Some("c.example.net")]);
+    let method = select(vec![Method::GET, Method::HEAD, Method::POST, Method::PUT]);
+    let segments = vec(select(vec!["a", "b", "c", ""]), 1..6);
+    let path = segments.prop_map(|segments| format!("/{}", segments.join("/")));
+    (host, method, path)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 
@@ -145,12 +219,9 @@ proptest! {
     #[test]
     fn resolve_agrees_with_a_scan(
         routes in vec(route(), 0..12),
-        host in select(vec![None, Some("A.example.net:80"), Some("c.example.net")]),
-        method in select(vec![Method::GET, Method::HEAD, Method::POST, Method::PUT]),
-        segments in vec(select(vec!["a", "b", "c", ""]), 1..6),
+        (host, method, path) in request(),
     ) {
         let routes = without_conflicts(routes);
-        let path = format!("/{}", segments.join("/"));
         let want = resolve_by_scan(&routes, host, &method, &path);
         let entries = routes.into_iter().enumerate().map(|(number, route)| (route, number));
         let table = RouteTable::new(entries.collect()).expect("conflicts were taken out");
@@ -162,6 +233,51 @@ proptest! {
             Resolved::NoRoute => Scanned::NoRoute,
         };
         prop_assert_eq!(found, want);
+    }
+
+    /// Whatever was put in and taken out, the table is as one made of what is left.
+    #[test]
+    fn a_changed_table_is_as_one_made_fresh(
+        changes in vec((any::<bool>(), route()), 0..40),
+        requests in vec(request(), 1..10),
+    ) {
+        let mut table = RouteTable::default();
+        let mut kept: Vec<(Route, usize)> = Vec::new();
+        let mut most = 0;
+        for (number, (is_put_in, route)) in changes.into_iter().enumerate() {
+            let there = kept.iter().position(|(kept, _)| kept.shape() == route.shape());
+            if is_put_in {
+                let conflict = there.map(|place| kept[place].0.clone());
+                prop_assert_eq!(table.conflicts(&route).map(|(route, _)| route.clone()), conflict.clone());
+                let inserted = table.insert(route.clone(), number);
+                prop_assert_eq!(inserted.map_err(|error| *error.first), conflict.map_or(Ok(()), Err));
+                if there.is_none() {
+                    kept.push((route, number));
+                }
+            } else {
+                let exact = there.filter(|place| kept[*place].0 == route);
+                let removed = exact.map(|place| kept.remove(place).1);
+                prop_assert_eq!(table.remove(&route), removed);
+            }
+            most = most.max(kept.len());
+        }
+        let fresh = RouteTable::new(kept.clone()).expect("conflicts were refused");
+        for (host, method, path) in requests {
+            prop_assert_eq!(table.resolve(host, &method, &path), fresh.resolve(host, &method, &path));
+        }
+        let mut left: Vec<_> = table.iter().map(|(route, number)| (route.clone(), *number)).collect();
+        left.sort_by_key(|(_, number)| *number);
+        prop_assert_eq!(left, kept);
+        prop_assert_eq!(nodes(&table), nodes(&fresh));
+        prop_assert_eq!(table.entries.len(), most);
+    }
+
+    /// Two routes have one shape exactly when one table cannot hold both.
+    #[test]
+    fn shapes_are_equal_exactly_where_routes_conflict(one in route(), other in route()) {
+        let is_same_shape = one.shape() == other.shape();
+        let table = RouteTable::new(vec![(one, ()), (other, ())]);
+        prop_assert_eq!(table.is_err(), is_same_shape);
     }
 
     /// A table is refused exactly when two of its routes are the same but for names.
