@@ -9,7 +9,8 @@
 use std::rc::Rc;
 
 use http::{Method, Uri};
-use midge_model::{FunctionName, Outcome, Refusal, RequestId};
+use midge_model::{NamespaceName, Outcome, Refusal, RequestId};
+use midge_runtime::Addressee;
 use tokio::time::Instant;
 
 use crate::render;
@@ -43,7 +44,7 @@ struct Facts {
     method: Method,
     uri: Uri,
     request_id: RequestId,
-    function: Option<FunctionName>,
+    addressee: Option<Addressee>,
 }
 
 enum Ending {
@@ -63,7 +64,7 @@ impl Record {
             method: method.clone(),
             uri: uri.clone(),
             request_id: id.clone(),
-            function: None,
+            addressee: None,
         });
         Self {
             line: Rc::clone(line),
@@ -94,9 +95,9 @@ impl Record {
         self.line.door.tasks.note(Progress::WaitsForClient);
     }
 
-    pub(crate) fn function(&mut self, function: Option<FunctionName>) {
+    pub(crate) fn addressee(&mut self, addressee: Option<Addressee>) {
         if let Some(facts) = &mut self.facts {
-            facts.function = function;
+            facts.addressee = addressee;
         }
     }
 
@@ -124,9 +125,18 @@ impl Record {
             None => ("", None),
         };
         let path = facts.uri.path();
+        let addressee = facts.addressee.as_ref();
+        // On a node of one tenant it would be the same word in every line.
+        let namespace = addressee
+            .map(|addressee| &addressee.namespace)
+            .filter(|namespace| **namespace != NamespaceName::default());
         tracing::info!(
             target: TARGET,
-            function = facts.function.as_ref().map(tracing::field::display),
+            namespace = namespace.map(tracing::field::display),
+            function = addressee.map(|addressee| tracing::field::display(&addressee.function)),
+            revision = addressee
+                .and_then(|addressee| addressee.revision)
+                .map(tracing::field::display),
             request_id = facts.request_id.as_str(),
             outcome = code,
             reason = reason.map(|reason| clip(reason, REASON_LOGGED_BYTES_MAX)),

@@ -24,7 +24,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use midge_runtime::{Aborted, Caller, RequestBody};
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -36,8 +35,9 @@ use crate::preface::{Protocol, sniff};
 use crate::pulse::{Allowed, Expiry, Pulse};
 use crate::request::Line;
 use crate::respond;
-use crate::socket::{Socket, Wire};
+use crate::socket::Socket;
 use crate::tls::ALPN_H2;
+use crate::wire::Wire;
 
 /// How long a draining worker still reads from idle connections. A request that a client sent
 /// before it could know of the drain is answered, not cut off unseen.
@@ -55,7 +55,7 @@ const CLOSE_WAIT: Duration = Duration::from_secs(1);
 
 /// A connection as the listener hands it over.
 pub(crate) struct Arrival {
-    pub(crate) tcp: TcpStream,
+    pub(crate) wire: Wire,
     pub(crate) peer: SocketAddr,
     pub(crate) tls: Option<TlsAcceptor>,
 }
@@ -130,19 +130,16 @@ type Opened = (Socket, Protocol, Rc<Pulse>, SocketAddr);
 
 /// Brings a connection to where its protocol is known, within the header timeout.
 async fn open(arrival: Arrival, config: &IngressConfig) -> io::Result<Opened> {
-    let Arrival { mut tcp, tls, .. } = arrival;
-    // Small responses must not wait for an acknowledgement (Nagle); hyper writes whole messages.
-    tcp.set_nodelay(true)?;
-    let local = tcp.local_addr()?;
-    let Some(tls) = tls else {
-        let pulse = Rc::new(Pulse::new());
-        let (protocol, ahead) = timeout(config.header_timeout, sniff(&mut tcp)).await??;
-        return Ok((
-            Socket::new(Wire::Plain(tcp), ahead, Rc::clone(&pulse)),
-            protocol,
-            pulse,
-            local,
-        ));
+    let Arrival { wire, tls, .. } = arrival;
+    let local = wire.prepare()?;
+    let (tcp, tls) = match (wire, tls) {
+        (Wire::Plain(tcp), Some(tls)) => (tcp, tls),
+        (mut wire, _) => {
+            let pulse = Rc::new(Pulse::new());
+            let (protocol, ahead) = timeout(config.header_timeout, sniff(&mut wire)).await??;
+            let socket = Socket::new(wire, ahead, Rc::clone(&pulse));
+            return Ok((socket, protocol, pulse, local));
+        }
     };
     let stream = timeout(config.header_timeout, tls.accept(tcp)).await??;
     let protocol = match stream.get_ref().1.alpn_protocol() {

@@ -27,6 +27,7 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod wire;
 
 pub use config::IngressConfig;
 pub use listener::{Drained, Listening, Phase, serve};

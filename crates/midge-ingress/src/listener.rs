@@ -17,9 +17,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use midge_model::{FunctionName, Outcome};
-use midge_runtime::{Aborted, Caller, Connections, Dispatcher, Receipt, RequestBody};
-use tokio::net::{TcpListener, TcpStream};
+use midge_model::Outcome;
+use midge_runtime::{Aborted, Addressee, Caller, Connections, Dispatcher, Receipt, RequestBody};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::watch;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -29,6 +29,7 @@ use crate::connection;
 use crate::door::Door;
 use crate::tasks::note_panic;
 use crate::tls::Tls;
+use crate::wire::{OURSELVES, Wire};
 
 /// How long a worker lets its siblings go first when it holds more connections than one of them.
 /// Short, because a sibling that is busy or dead must not keep a client waiting.
@@ -42,6 +43,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct Listening {
     /// The socket, which all workers of a node share.
     pub listener: TcpListener,
+    /// The node's own door, which all workers share too: requests of the node itself take the same
+    /// way as all others.
+    pub internal: Option<UnixListener>,
     /// The certificate, where the door speaks TLS.
     pub tls: Option<Rc<Tls>>,
     /// How many connections each worker holds.
@@ -69,10 +73,7 @@ pub struct Drained {
 }
 
 /// What the dispatcher made of a request.
-pub(crate) type Handled<B> = (
-    Option<FunctionName>,
-    Result<(Response<B>, Receipt), Outcome>,
-);
+pub(crate) type Handled<B> = (Option<Addressee>, Result<(Response<B>, Receipt), Outcome>);
 
 /// Serves functions on `listener` until the phase has moved on and all requests are over.
 ///
@@ -86,7 +87,7 @@ pub async fn serve(
 ) -> Drained {
     let dispatch = async move |request: Request<RequestBody>, caller: &Caller| {
         let dispatched = dispatcher.dispatch(request, caller).await;
-        (dispatched.function, dispatched.result)
+        (dispatched.addressee, dispatched.result)
     };
     serve_with(listening, dispatch, config, phase).await
 }
@@ -104,6 +105,7 @@ where
 {
     let Listening {
         listener,
+        internal,
         tls,
         connections: held,
     } = listening;
@@ -111,12 +113,14 @@ where
     let door = Rc::new(Door::new(config));
     let mut connections = JoinSet::new();
     let moves_on = phase.clone();
-    let mut open = |connections: &mut JoinSet<()>, (tcp, peer): (TcpStream, SocketAddr)| {
+    let mut open = |connections: &mut JoinSet<()>, (wire, peer): Accepted| {
+        // The node itself needs no certificate to know whom it speaks to.
+        let tls = tls.as_ref().filter(|_| matches!(wire, Wire::Plain(_)));
         connections.spawn_local(connection::serve(
             connection::Arrival {
-                tcp,
+                wire,
                 peer,
-                tls: tls.as_ref().map(|tls| tls.acceptor()),
+                tls: tls.map(|tls| tls.acceptor()),
             },
             Rc::clone(&door),
             Rc::clone(&dispatch),
@@ -126,6 +130,7 @@ where
 
     let turns = Turns {
         listener: &listener,
+        internal: internal.as_ref(),
         held: &held,
         crowded_until: Cell::new(None),
     };
@@ -137,9 +142,16 @@ where
     {
         open(&mut connections, arrival);
     }
-    drop(listener);
+    drop((listener, internal));
     tracing::debug!(connections = connections.len(), "door closed");
     finish(&door, &mut connections, &mut phase).await
+}
+
+/// A connection, and whose it is.
+type Accepted = (Wire, SocketAddr);
+
+fn of_client((tcp, peer): (TcpStream, SocketAddr)) -> Accepted {
+    (Wire::Plain(tcp), peer)
 }
 
 fn places(door: &Door) -> usize {
@@ -152,7 +164,7 @@ async fn accept_until_draining(
     door: &Door,
     connections: &mut JoinSet<()>,
     phase: &mut watch::Receiver<Phase>,
-    open: &mut impl FnMut(&mut JoinSet<()>, (TcpStream, SocketAddr)),
+    open: &mut impl FnMut(&mut JoinSet<()>, Accepted),
 ) {
     let mut full = false;
     let mut paused = false;
@@ -194,19 +206,39 @@ async fn accept_until_draining(
     }
 }
 
-/// The shared socket, as a worker takes its turns at it.
+/// The shared sockets, as a worker takes its turns at them.
 struct Turns<'a> {
     listener: &'a TcpListener,
+    internal: Option<&'a UnixListener>,
     held: &'a Connections,
     /// Outlives a cancelled accept, so that connections that end meanwhile cannot put it off.
     crowded_until: Cell<Option<Instant>>,
 }
 
 impl Turns<'_> {
-    /// The next connection, after siblings that hold fewer had the chance to take it. A burst of
-    /// keep-alive connections would otherwise all stay with the worker that woke up first, and
-    /// the other cores idle.
-    async fn accept(&self, held: usize) -> io::Result<(TcpStream, SocketAddr)> {
+    /// The next connection, whoever makes it.
+    async fn accept(&self, held: usize) -> io::Result<Accepted> {
+        tokio::select! {
+            accepted = self.accept_client(held) => accepted,
+            accepted = self.accept_node() => accepted,
+        }
+    }
+
+    /// The next connection of the node itself: seldom, and so to whoever wakes up first.
+    async fn accept_node(&self) -> io::Result<Accepted> {
+        match self.internal {
+            Some(internal) => {
+                let (unix, _) = internal.accept().await?;
+                Ok((Wire::Internal(unix), OURSELVES))
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The next connection of a client, after siblings that hold fewer had the chance to take it.
+    /// A burst of keep-alive connections would otherwise all stay with the worker that woke up
+    /// first, and the other cores idle.
+    async fn accept_client(&self, held: usize) -> io::Result<Accepted> {
         let held = u32::try_from(held).unwrap_or(u32::MAX);
         self.held.tell(held);
         let crowded = self
@@ -221,7 +253,7 @@ impl Turns<'_> {
         }
         let accepted = self.listener.accept().await;
         self.crowded_until.set(None);
-        accepted
+        accepted.map(of_client)
     }
 }
 
@@ -235,10 +267,10 @@ fn is_the_peers(error: &io::Error) -> bool {
 }
 
 /// A connection that is ready to be accepted at this moment.
-async fn accept_waiting(listener: &TcpListener) -> Option<io::Result<(TcpStream, SocketAddr)>> {
+async fn accept_waiting(listener: &TcpListener) -> Option<io::Result<Accepted>> {
     poll_fn(|cx| {
         Poll::Ready(match listener.poll_accept(cx) {
-            Poll::Ready(accepted) => Some(accepted),
+            Poll::Ready(accepted) => Some(accepted.map(of_client)),
             Poll::Pending => None,
         })
     })

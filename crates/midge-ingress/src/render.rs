@@ -53,6 +53,7 @@ impl Problem {
                 Refusal::FunctionFull
                     | Refusal::QueueTimeout
                     | Refusal::NodeFull
+                    | Refusal::NotLoaded
                     | Refusal::Draining
             )
         );
@@ -132,10 +133,12 @@ pub(crate) fn status(outcome: &Outcome) -> StatusCode {
             StatusCode::from_u16(CLIENT_CLOSED_REQUEST).expect("499 is within 100..=999")
         }
         Outcome::Refused(refusal) => match refusal {
-            Refusal::NoRoute => StatusCode::NOT_FOUND,
+            Refusal::NoRoute | Refusal::NoRevision => StatusCode::NOT_FOUND,
             Refusal::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Refusal::FunctionFull | Refusal::QueueTimeout => StatusCode::TOO_MANY_REQUESTS,
-            Refusal::NodeFull | Refusal::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::NodeFull | Refusal::NotLoaded | Refusal::Draining => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Refusal::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Refusal::BadRequest { .. } => StatusCode::BAD_REQUEST,
         },
@@ -155,6 +158,8 @@ mod tests {
         let reason = || "secret of the guest".to_owned();
         let refusals = [
             Refusal::NoRoute,
+            Refusal::NoRevision,
+            Refusal::NotLoaded,
             Refusal::MethodNotAllowed {
                 allow: vec![Method::GET, Method::HEAD],
             },
@@ -216,6 +221,8 @@ mod tests {
         499 cancelled: the client went away before the response was complete
         500 host-fault: the host could not run the function
         404 no-route: no function answers at this address
+        404 no-revision: the function has no such revision
+        503 not-loaded: the function cannot be run at the moment, try again shortly
         405 method-not-allowed: no function answers to this method here, try GET, HEAD
         429 function-full: the function is at its limit of concurrent requests, try again shortly
         429 queue-timeout: the function was at its limit of concurrent requests for too long, try again shortly

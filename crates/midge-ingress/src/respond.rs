@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use midge_model::quantity::format_bytes;
-use midge_model::{Blame, Outcome, RequestId};
+use midge_model::{Outcome, RequestId};
 use midge_runtime::{Aborted, Caller, Receipt, RequestBody};
 
 use crate::access::Record;
@@ -51,8 +51,8 @@ where
         request_id: asked.id.clone(),
     };
     let request = Request::from_parts(parts, RequestBody::from(body));
-    let (function, result) = dispatch(request, &caller).await;
-    record.function(function);
+    let (addressee, result) = dispatch(request, &caller).await;
+    record.addressee(addressee);
     let checked = result.and_then(|(response, receipt)| {
         let declared_bytes = check_head(&response)?;
         Ok((response, receipt, declared_bytes))
@@ -64,8 +64,8 @@ where
         Err(outcome) => outcome,
     };
     let problem = Problem::of(&outcome);
-    if outcome.blame() == Some(Blame::Host) {
-        let reason = outcome.reason().unwrap_or_default();
+    // Code that could not be loaded is ours too, and was told where that was found out.
+    if let Outcome::Host { reason } = &outcome {
         tracing::error!(request_id = %asked.id, reason, "host fault");
     }
     record.end(outcome);

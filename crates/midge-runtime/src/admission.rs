@@ -1,7 +1,7 @@
 //! Who may start now, who waits, and who is turned away.
 //!
 //! Two gates, in this order: the function's own (its `concurrency`, exact over the
-//! node), then the worker's (`instances.rs`). In that order a burst on one function
+//! node; each revision has a queue, and all count together), then the worker's (`instances.rs`). In that order a burst on one function
 //! queues before its own gate and never holds a slot of the pool. One deadline, the
 //! function's `queue_time`, is over both.
 //!
@@ -16,7 +16,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::counters::Counters;
-use crate::instances::{Claim, Instances, Permit};
+use crate::instances::{Claim, Held, Instances, Permit};
 
 /// Slots that other workers give back make no noise here; the head of a queue looks
 /// again this often.
@@ -30,13 +30,13 @@ const WORKER_WAIT_MAX: Duration = Duration::from_secs(5);
 /// instances that need many of them, always leave as much to the others.
 const SHARE_OF_WORKER: u32 = 2;
 
-/// One function's gate.
+/// The gate before one revision. It counts with the gates of the function's other revisions.
 pub(crate) struct Gate {
     place: Place,
     limit: u32,
-    /// How many of its instances may be alive in this worker, and how many are.
+    /// How many of the function's instances may be alive in this worker, and how many are.
     here_max: u32,
-    here: Cell<u32>,
+    here: Rc<Held>,
     instances: Rc<Instances>,
     claim: Rc<Claim>,
     queue_max: u32,
@@ -69,7 +69,7 @@ impl Gate {
         needs: Needs<'_>,
         instances: &Rc<Instances>,
     ) -> Rc<Self> {
-        let claim = instances.claim(needs.namespace, limits.weight, needs.slots);
+        let claim = instances.claim(needs.namespace, needs.held, limits.weight, needs.slots);
         let bounds = instances.bounds();
         let by_slots = bounds.instances_max / SHARE_OF_WORKER / claim.slots();
         let by_descriptors = (bounds.descriptors_max / SHARE_OF_WORKER)
@@ -79,7 +79,7 @@ impl Gate {
             place,
             limit: limits.concurrency,
             here_max: by_slots.min(by_descriptors).max(1),
-            here: Cell::new(0),
+            here: Rc::clone(needs.held),
             instances: Rc::clone(instances),
             claim,
             queue_max: limits.queue,
@@ -141,14 +141,15 @@ impl Gate {
             worker,
             function,
         } = &self.place;
-        let taken =
-            self.here.get() < self.here_max && counters.take(*worker, *function, self.limit);
-        self.here.set(self.here.get() + u32::from(taken));
+        let here = &self.here.instances;
+        let taken = here.get() < self.here_max && counters.take(*worker, *function, self.limit);
+        here.set(here.get() + u32::from(taken));
         taken
     }
 
     fn give_back(&self) {
-        self.here.set(self.here.get() - 1);
+        let here = &self.here.instances;
+        here.set(here.get() - 1);
         self.place
             .counters
             .give_back(self.place.worker, self.place.function);
@@ -186,10 +187,12 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// What one instance of a function needs of its worker, and for whom.
-#[derive(Debug, Clone, Copy)]
+/// What one instance of a revision needs of its worker, and for whom.
+#[derive(Clone, Copy)]
 pub(crate) struct Needs<'a> {
     pub(crate) namespace: &'a NamespaceName,
+    /// What the function holds already.
+    pub(crate) held: &'a Rc<Held>,
     /// Slots of the pool.
     pub(crate) slots: u32,
     /// Descriptors that it may have open.
@@ -208,7 +211,7 @@ mod tests {
     }
 
     fn gate_to(instances: &Rc<Instances>, concurrency: u32, queue: u32, slots: u32) -> Rc<Gate> {
-        let counters = Counters::private(1).unwrap();
+        let counters = Counters::private().unwrap();
         let limits = Limits {
             concurrency,
             queue,
@@ -222,6 +225,7 @@ mod tests {
         };
         let needs = Needs {
             namespace: &NamespaceName::default(),
+            held: &Rc::default(),
             slots,
             descriptors: 0,
         };
@@ -304,12 +308,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_function_leaves_half_of_the_descriptors_to_the_others() {
         let place = Place {
-            counters: Counters::private(1).unwrap(),
+            counters: Counters::private().unwrap(),
             worker: 0,
             function: 0,
         };
         let needs = Needs {
             namespace: &NamespaceName::default(),
+            held: &Rc::default(),
             slots: 1,
             descriptors: 100,
         };

@@ -3,6 +3,8 @@
 //! Decides how many invocations of a function run on the whole node, so that a
 //! limit of 1 means one and not one per worker. Each worker has a row of its own
 //! and writes only there; the supervisor clears the row of a worker that died.
+//! Which function has which column is the supervisor's to say; functions come and
+//! go, and the table stays as it is: memory that nobody wrote costs nothing.
 //!
 //! **Invariant:** a limit is never exceeded: a worker counts itself in before it
 //! looks at the others, and steps back if the sum is too high.
@@ -14,18 +16,27 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub use midge_sandbox::PageError as CounterError;
 use midge_sandbox::SharedPage;
 
+/// The columns of a node's table: the most functions that it serves at a time.
+pub const FUNCTIONS_MAX: usize = 65_536;
+
+/// The column behind those of the functions, for connections.
+const CONNECTIONS: usize = FUNCTIONS_MAX;
+
+/// Cells of a row. Connections have a cache line of their own, so that no two workers write to
+/// the same one.
+const ROW_CELLS: usize = FUNCTIONS_MAX + 8;
+
 /// A table of counters: one row per worker, one column per function and one for connections.
 #[derive(Clone)]
 pub struct Counters {
     page: Rc<SharedPage>,
     workers: usize,
-    functions: usize,
 }
 
 impl Counters {
     /// How large the file behind a table must be.
-    pub fn size_bytes(workers: usize, functions: usize) -> u64 {
-        SharedPage::size_bytes(cells(workers, functions))
+    pub fn size_bytes(workers: usize) -> u64 {
+        SharedPage::size_bytes(workers * ROW_CELLS)
     }
 
     /// Maps the table in `file`, which the workers of the node share.
@@ -33,11 +44,10 @@ impl Counters {
     /// # Errors
     ///
     /// The file has another size, or cannot be mapped: start the node again.
-    pub fn map(file: &File, workers: usize, functions: usize) -> Result<Self, CounterError> {
+    pub fn map(file: &File, workers: usize) -> Result<Self, CounterError> {
         Ok(Self {
-            page: Rc::new(SharedPage::map(file, cells(workers, functions))?),
+            page: Rc::new(SharedPage::map(file, workers * ROW_CELLS)?),
             workers,
-            functions,
         })
     }
 
@@ -46,18 +56,21 @@ impl Counters {
     /// # Errors
     ///
     /// The system has no memory to map.
-    pub fn private(functions: usize) -> Result<Self, CounterError> {
+    pub fn private() -> Result<Self, CounterError> {
         Ok(Self {
-            page: Rc::new(SharedPage::private(cells(1, functions))?),
+            page: Rc::new(SharedPage::private(ROW_CELLS)?),
             workers: 1,
-            functions,
         })
     }
 
     /// Forgets what a worker that died was running and holding.
     pub fn clear(&self, worker: usize) {
-        for column in 0..=self.functions {
-            self.cell(worker, column).store(0, Ordering::SeqCst);
+        for column in 0..=CONNECTIONS {
+            let cell = self.cell(worker, column);
+            // What is 0 already may be memory that was never written, and stays so.
+            if cell.load(Ordering::SeqCst) != 0 {
+                cell.store(0, Ordering::SeqCst);
+            }
         }
     }
 
@@ -96,16 +109,11 @@ impl Counters {
 
     fn cell(&self, worker: usize, column: usize) -> &AtomicU64 {
         assert!(
-            worker < self.workers && column <= self.functions,
-            "the plan numbers both"
+            worker < self.workers && column <= CONNECTIONS,
+            "the supervisor numbers both"
         );
-        self.page.cell(worker * (self.functions + 1) + column)
+        self.page.cell(worker * ROW_CELLS + column)
     }
-}
-
-/// One row per worker, one column per function and one for connections.
-fn cells(workers: usize, functions: usize) -> usize {
-    workers * (functions + 1)
 }
 
 /// How many connections the workers of a node hold, as one of them sees it.
@@ -132,7 +140,7 @@ impl Connections {
     }
 
     fn cell_of(&self, worker: usize) -> &AtomicU64 {
-        self.counters.cell(worker, self.counters.functions)
+        self.counters.cell(worker, CONNECTIONS)
     }
 }
 
@@ -140,18 +148,17 @@ impl Connections {
 mod tests {
     use super::*;
 
-    fn shared_file(workers: usize, functions: usize) -> File {
+    fn shared_file(workers: usize) -> File {
         let file = tempfile::tempfile().unwrap();
-        file.set_len(Counters::size_bytes(workers, functions))
-            .unwrap();
+        file.set_len(Counters::size_bytes(workers)).unwrap();
         file
     }
 
     #[test]
     fn a_limit_holds_over_all_workers() {
-        let file = shared_file(2, 3);
-        let one = Counters::map(&file, 2, 3).unwrap();
-        let two = Counters::map(&file, 2, 3).unwrap();
+        let file = shared_file(2);
+        let one = Counters::map(&file, 2).unwrap();
+        let two = Counters::map(&file, 2).unwrap();
         assert!(one.take(0, 1, 2));
         assert!(two.take(1, 1, 2));
         assert!(!one.take(0, 1, 2));
@@ -162,8 +169,8 @@ mod tests {
 
     #[test]
     fn a_dead_worker_frees_its_slots() {
-        let file = shared_file(2, 1);
-        let counters = Counters::map(&file, 2, 1).unwrap();
+        let file = shared_file(2);
+        let counters = Counters::map(&file, 2).unwrap();
         assert!(counters.take(1, 0, 1));
         assert!(!counters.take(0, 0, 1));
         counters.clear(1);
@@ -172,29 +179,29 @@ mod tests {
 
     #[test]
     fn a_worker_sees_what_its_siblings_hold() {
-        let file = shared_file(3, 1);
+        let file = shared_file(3);
         let workers: Vec<_> = (0..3)
-            .map(|worker| Counters::map(&file, 3, 1).unwrap().connections(worker))
+            .map(|worker| Counters::map(&file, 3).unwrap().connections(worker))
             .collect();
         workers[0].tell(9);
         workers[1].tell(4);
         workers[2].tell(6);
         assert_eq!(workers[0].fewest_elsewhere(), Some(4));
         assert_eq!(workers[1].fewest_elsewhere(), Some(6));
-        let alone = Counters::private(1).unwrap().connections(0);
+        let alone = Counters::private().unwrap().connections(0);
         assert_eq!(alone.fewest_elsewhere(), None);
     }
 
     #[test]
     fn threads_never_exceed_the_limit_together() {
         const LIMIT: u32 = 3;
-        let file = shared_file(4, 1);
+        let file = shared_file(4);
         let inside = std::sync::atomic::AtomicU32::new(0);
         std::thread::scope(|scope| {
             for worker in 0..4 {
                 let (file, inside) = (&file, &inside);
                 scope.spawn(move || {
-                    let counters = Counters::map(file, 4, 1).unwrap();
+                    let counters = Counters::map(file, 4).unwrap();
                     for _ in 0..10_000 {
                         if counters.take(worker, 0, LIMIT) {
                             let now = inside.fetch_add(1, Ordering::SeqCst) + 1;
@@ -206,6 +213,6 @@ mod tests {
                 });
             }
         });
-        assert_eq!(Counters::map(&file, 4, 1).unwrap().running(0), 0);
+        assert_eq!(Counters::map(&file, 4).unwrap().running(0), 0);
     }
 }

@@ -1,48 +1,76 @@
 //! The heart: from a request to an invocation.
 //!
-//! Decides the order - resolve, admit, invoke - and nothing else; each step is
+//! Decides the order - resolve, pick, load, admit, invoke - and nothing else; each step is
 //! somebody else's. Cancel-safe: whoever drops the future ends the invocation.
 //!
-//! **Invariant:** one request reads one [`RouteTable`] snapshot; a new table never
-//! changes an answer that is under way.
+//! **Invariant:** one request reads one state of one function; what is published meanwhile never
+//! changes an answer that is under way, and publishing never waits for one.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use http::{Request, Response, Uri, header};
-use midge_model::{FunctionName, Outcome, Refusal, Resolved, Route, RouteConflict, RouteTable};
+use http::{Request, Response};
+use midge_model::{FunctionName, NamespaceName, Outcome, Refusal, RevisionNumber, RouteConflict};
 use midge_sandbox::{Caller, Invocation, LoadedFunction, RequestBody, ResponseBody};
 use tokio::time::Instant;
 
 use crate::admission::{Gate, Needs, Place};
 use crate::counters::Counters;
+use crate::function::{Function, Kept, Lasting, Prepared, Published, Running};
 use crate::instances::{Instances, WorkerBounds};
+use crate::loading::{LoadFailure, Loader, Visited};
+use crate::table::{Table, Target};
+use crate::tally::{Counted, FunctionTally, Tallies};
 
 /// Routes requests to the functions of one worker.
 pub struct Dispatcher {
-    table: RefCell<Rc<RouteTable<Rc<Deployed>>>>,
+    table: RefCell<Table>,
     instances: Rc<Instances>,
+    counters: Counters,
+    worker: usize,
+    loader: Rc<dyn Loader>,
+    visited: Visited<Kept>,
+    tallies: Rc<Tallies>,
 }
 
-/// A loaded function behind its gate.
-pub struct Deployed {
-    function: Rc<LoadedFunction>,
-    gate: Rc<Gate>,
+/// What a dispatcher is made of.
+pub struct DispatcherParts {
+    /// What the worker has for its guests.
+    pub bounds: WorkerBounds,
+    /// Below which host functions have addresses; empty where none has.
+    pub domain: String,
+    /// Where the node's invocations are counted.
+    pub counters: Counters,
+    /// Which row of them is this worker's.
+    pub worker: usize,
+    /// What makes revisions ready to run.
+    pub loader: Rc<dyn Loader>,
 }
 
 /// What became of a request.
 pub struct Dispatched {
-    /// Who answered; `None` when no route matched.
-    pub function: Option<FunctionName>,
+    /// Whom it was for; `None` when nothing answers there.
+    pub addressee: Option<Addressee>,
     /// The answer, or how the invocation ended without one.
     pub result: Result<(Response<ResponseBody>, Receipt), Outcome>,
+}
+
+/// Whom a request was for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addressee {
+    /// Whose function.
+    pub namespace: NamespaceName,
+    /// Which.
+    pub function: FunctionName,
+    /// Which revision of it; `None` when it has not the one that was asked for.
+    pub revision: Option<RevisionNumber>,
 }
 
 /// What an answer cost up to its head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Receipt {
-    /// Waiting for a slot.
+    /// Waiting for the code to be loaded, and for a slot.
     pub queue: Duration,
     /// Making the instance.
     pub instantiate: Duration,
@@ -54,93 +82,75 @@ pub struct Receipt {
     pub memory_peak_bytes: u64,
 }
 
+/// A request's way: the function, the revision of it, and the account of both.
+struct Chosen {
+    target: Target,
+    revision: Rc<Kept>,
+    counted: Rc<Counted>,
+}
+
 impl Dispatcher {
-    /// A dispatcher that has no routes yet, for a worker that has so much for its guests.
-    pub fn new(bounds: WorkerBounds) -> Self {
-        let nothing = RouteTable::new(Vec::new()).expect("no routes cannot collide");
+    /// A dispatcher that has no functions yet.
+    pub fn new(parts: DispatcherParts) -> Self {
         Self {
-            table: RefCell::new(Rc::new(nothing)),
-            instances: Instances::new(bounds),
+            table: RefCell::new(Table::new(parts.domain)),
+            instances: Instances::new(parts.bounds),
+            counters: parts.counters,
+            worker: parts.worker,
+            loader: parts.loader,
+            visited: Visited::default(),
+            tallies: Rc::default(),
         }
-    }
-
-    /// Puts a gate before `function`, which counts in its column of the node's table.
-    pub fn deploy(
-        &self,
-        function: Rc<LoadedFunction>,
-        counters: &Counters,
-        worker: usize,
-        column: usize,
-    ) -> Rc<Deployed> {
-        let place = Place {
-            counters: counters.clone(),
-            worker,
-            function: column,
-        };
-        let revision = function.revision();
-        let needs = Needs {
-            namespace: &revision.namespace,
-            slots: function.pool_slots(),
-            descriptors: function.descriptors_max(),
-        };
-        let gate = Gate::new(place, &revision.limits, needs, &self.instances);
-        Rc::new(Deployed { function, gate })
-    }
-
-    /// Resolves when no guest runs any more, those included that work on after their response.
-    pub async fn settled(&self) {
-        self.instances.all_free().await;
-    }
-
-    /// Swaps in a new table; requests under way keep the one they started with.
-    ///
-    /// # Errors
-    ///
-    /// Two routes match the same requests; the old table stays.
-    pub fn publish(&self, routes: Vec<(Route, Rc<Deployed>)>) -> Result<(), RouteConflict> {
-        let table = RouteTable::new(routes)?;
-        *self.table.borrow_mut() = Rc::new(table);
-        Ok(())
     }
 
     /// Runs the function that this request is for.
     pub async fn dispatch(&self, request: Request<RequestBody>, caller: &Caller) -> Dispatched {
-        let table = Rc::clone(&self.table.borrow());
-        let resolved = table.resolve(host(&request), request.method(), request.uri().path());
-        let (route, target) = match resolved {
-            Resolved::Found { route, target } => (route, target),
-            Resolved::MethodNotAllowed { allow } => {
-                return Dispatched::refused(Refusal::MethodNotAllowed { allow });
-            }
-            Resolved::NoRoute => return Dispatched::refused(Refusal::NoRoute),
+        let resolved = self.table.borrow().resolve(&request);
+        let target = match resolved {
+            Ok(target) => target,
+            Err(refusal) => return Dispatched::refused(None, refusal),
         };
+        let revision = match target.revision(request.headers()) {
+            Ok(revision) => Rc::clone(revision),
+            Err(refusal) => return Dispatched::refused(Some(target.addressee(None)), refusal),
+        };
+        let chosen = Chosen {
+            counted: Counted::begin(&target.function.lasting.tally, &self.tallies),
+            target,
+            revision,
+        };
+        let result = self.invoke(&chosen, request, caller).await;
+        if let Err(outcome) = &result {
+            chosen.counted.told(outcome);
+        }
         Dispatched {
-            function: Some(target.function.revision().function.clone()),
-            result: self.invoke(target, route, request, caller).await,
+            addressee: Some(chosen.target.addressee(Some(chosen.revision.number()))),
+            result,
         }
     }
 
     async fn invoke(
         &self,
-        target: &Deployed,
-        route: &Route,
+        chosen: &Chosen,
         request: Request<RequestBody>,
         caller: &Caller,
     ) -> Result<(Response<ResponseBody>, Receipt), Outcome> {
-        let arrived = Instant::now();
-        let slot = target.gate.enter().await?;
+        let running = self.running(chosen).await?;
+        let slot = running.gate.enter().await?;
         let started = Instant::now();
+        let counted = Rc::clone(&chosen.counted);
         let invocation = Invocation {
             request,
             caller,
-            mount: route.mount(),
-            // The clock starts with the guest: waiting has its own bound at the gate.
-            deadline: started + target.function.revision().limits.time,
+            mount: chosen.target.mount(),
+            // The clock starts with the guest: waiting has bounds of its own.
+            deadline: started + running.function.revision().limits.time,
             permit: Box::new(slot),
+            ended: Some(Box::new(move |outcome, cpu| counted.ended(outcome, cpu))),
         };
-        let answer = target.function.invoke(invocation).await?;
+        let answer = running.function.invoke(invocation).await?;
         let receipt = Receipt {
-            queue: started.duration_since(arrived),
+            queue: started.duration_since(chosen.counted.began()),
             instantiate: answer.instantiate,
             run: answer.run,
             cpu: answer.cpu,
@@ -148,23 +158,134 @@ impl Dispatcher {
         };
         Ok((answer.response, receipt))
     }
+
+    /// Loads what has traffic of a function that is about to be published, so that no request has
+    /// to wait for it. What is loaded already, and did not change, is left alone.
+    ///
+    /// # Errors
+    ///
+    /// The first revision that could not be loaded. The function can be published all the same:
+    /// its requests try again.
+    pub async fn preload(&self, published: Published) -> Result<Prepared, LoadFailure> {
+        let old = self.function(&published.namespace, &published.function);
+        let old = old.filter(|old| old.lasting.column == published.column);
+        let mut loaded = Vec::new();
+        for deployment in &published.revisions {
+            let number = deployment.revision.number;
+            let before = old.as_ref().and_then(|old| old.unchanged(deployment));
+            if published.traffic.has(number) && !before.is_some_and(|before| before.is_loaded()) {
+                loaded.push((number, self.loader.load(deployment).await?));
+            }
+        }
+        Ok(Prepared { published, loaded })
+    }
+
+    /// Publishes a function, between two requests: the next one sees all of it. Those under way
+    /// keep the state they began with; what nobody uses any more is unloaded.
+    ///
+    /// # Errors
+    ///
+    /// A route matches the same requests as one of another function; everything is as it was.
+    pub fn apply(&self, prepared: impl Into<Prepared>) -> Result<(), RouteConflict> {
+        let prepared = prepared.into();
+        let Published {
+            namespace,
+            function,
+            ..
+        } = &prepared.published;
+        let old = self.function(namespace, function);
+        let behind_gate = |function, lasting: &Lasting| self.behind_gate(function, lasting);
+        let next = Function::after(old.as_deref(), prepared, behind_gate);
+        self.table.borrow_mut().put(next)
+    }
+
+    /// Takes a function out. Requests under way go on.
+    pub fn remove(&self, namespace: &NamespaceName, function: &FunctionName) {
+        self.table.borrow_mut().remove(namespace, function);
+    }
+
+    /// Resolves when no guest runs any more, those included that work on after their response.
+    pub async fn settled(&self) {
+        self.instances.all_free().await;
+    }
+
+    /// Every revision that is loaded at the moment.
+    pub fn loaded(&self) -> Vec<Rc<LoadedFunction>> {
+        let table = self.table.borrow();
+        let kept = table.functions().flat_map(|function| function.kept());
+        let running = kept.filter_map(|kept| kept.loading.ready());
+        running
+            .map(|running| Rc::clone(&running.function))
+            .collect()
+    }
+
+    /// What was counted since this was last asked, of the functions where anything was.
+    pub fn take_tallies(&self) -> Vec<FunctionTally> {
+        self.tallies.take()
+    }
+
+    fn function(&self, namespace: &NamespaceName, name: &FunctionName) -> Option<Rc<Function>> {
+        self.table.borrow().function(namespace, name).map(Rc::clone)
+    }
+
+    /// The chosen revision, after loading it if need be.
+    async fn running(
+        &self,
+        Chosen {
+            target, revision, ..
+        }: &Chosen,
+    ) -> Result<Rc<Running>, Refusal> {
+        if let Some(running) = revision.loading.ready() {
+            return Ok(running);
+        }
+        let load = async || {
+            let function = self.loader.load(&revision.deployment).await?;
+            if !target.function.has_traffic(revision.number())
+                && let Some(too_many) = self.visited.note(revision)
+            {
+                too_many.loading.unload();
+            }
+            Ok(self.behind_gate(function, &target.function.lasting))
+        };
+        revision
+            .loading
+            .get(&revision.deployment.revision, load)
+            .await
+    }
+
+    fn behind_gate(&self, function: Rc<LoadedFunction>, lasting: &Lasting) -> Rc<Running> {
+        let place = Place {
+            counters: self.counters.clone(),
+            worker: self.worker,
+            function: lasting.column,
+        };
+        let revision = function.revision();
+        let needs = Needs {
+            namespace: &revision.namespace,
+            held: &lasting.held,
+            slots: function.pool_slots(),
+            descriptors: function.descriptors_max(),
+        };
+        let gate = Gate::new(place, &revision.limits, needs, &self.instances);
+        Rc::new(Running { function, gate })
+    }
 }
 
 impl Dispatched {
-    fn refused(refusal: Refusal) -> Self {
+    fn refused(addressee: Option<Addressee>, refusal: Refusal) -> Self {
         Self {
-            function: None,
+            addressee,
             result: Err(Outcome::Refused(refusal)),
         }
     }
 }
 
-/// Over HTTP/2 the host is part of the URI, over HTTP/1.1 it is a header.
-fn host<B>(request: &Request<B>) -> Option<&str> {
-    Uri::host(request.uri()).or_else(|| {
-        request
-            .headers()
-            .get(header::HOST)
-            .and_then(|host| host.to_str().ok())
-    })
+impl Target {
+    fn addressee(&self, revision: Option<RevisionNumber>) -> Addressee {
+        Addressee {
+            namespace: self.function.namespace.clone(),
+            function: self.function.name.clone(),
+            revision,
+        }
+    }
 }

@@ -43,13 +43,21 @@ pub(crate) struct Instances {
     all_came_back: Notify,
 }
 
-/// One function, as far as the pool is concerned.
+/// What a function holds of its worker, over all its revisions.
+#[derive(Default)]
+pub(crate) struct Held {
+    pub(crate) slots: Cell<u32>,
+    pub(crate) instances: Cell<u32>,
+}
+
+/// One revision of a function, as far as the pool is concerned.
 pub(crate) struct Claim {
     weight: u32,
     /// What one instance takes.
     slots: u32,
     namespace: Rc<Namespace>,
-    held: Cell<u32>,
+    /// What all revisions of the function hold: several of them are no more than one.
+    held: Rc<Held>,
     waiting: RefCell<VecDeque<Ticket>>,
     /// Where it stands in [`Instances::order`], while requests of it wait.
     place: Cell<Option<Place>>,
@@ -92,13 +100,19 @@ impl Instances {
         &self.bounds
     }
 
-    /// A function of `namespace` whose instances take `slots` each.
-    pub(crate) fn claim(&self, namespace: &NamespaceName, weight: u32, slots: u32) -> Rc<Claim> {
+    /// A revision of a function of `namespace`, with instances that take `slots` each.
+    pub(crate) fn claim(
+        &self,
+        namespace: &NamespaceName,
+        held: &Rc<Held>,
+        weight: u32,
+        slots: u32,
+    ) -> Rc<Claim> {
         Rc::new(Claim {
             weight,
+            held: Rc::clone(held),
             slots: slots.clamp(1, self.bounds.instances_max.max(1)),
             namespace: self.namespace(namespace),
-            held: Cell::new(0),
             waiting: RefCell::default(),
             place: Cell::new(None),
         })
@@ -220,17 +234,19 @@ impl Claim {
         self.slots
     }
 
+    /// As it is when the claim gets its place. Another revision of the function may hold more by
+    /// the time it is served: then it goes next once where another function would.
     fn load(&self) -> u64 {
-        u64::from(self.held.get()) * LOAD_FINENESS / u64::from(self.weight.max(1))
+        u64::from(self.held.slots.get()) * LOAD_FINENESS / u64::from(self.weight.max(1))
     }
 
     fn hold(&self, slots: u32) {
-        self.held.set(self.held.get() + slots);
+        self.held.slots.set(self.held.slots.get() + slots);
         self.namespace.held.set(self.namespace.held.get() + slots);
     }
 
     fn give_back(&self, slots: u32) {
-        self.held.set(self.held.get() - slots);
+        self.held.slots.set(self.held.slots.get() - slots);
         self.namespace.held.set(self.namespace.held.get() - slots);
     }
 }

@@ -1,19 +1,28 @@
 //! A worker's live state: which function answers a request, and may it run now.
 //!
-//! Decides routing (by the model's table), admission (slots, fair queues) and the
-//! order of both; leaves running the guest to the sandbox and HTTP to the ingress.
-//! Lives on one thread: shared by `Rc`, without a lock.
+//! Decides routing (by the model's table), which revision answers, admission (slots, fair queues)
+//! and the order of these; leaves running the guest to the sandbox, HTTP to the ingress, and where
+//! functions and their code come from to the binary. Lives on one thread: shared by `Rc`, without
+//! a lock.
 //!
-//! **Invariant:** a request reads one routing table and keeps it to the end; it
-//! never waits for anything but its own function's turn.
+//! **Invariant:** a request keeps to its end what it found when it came; it never waits for
+//! anything but its own function's turn and, the first time, its code.
 #![forbid(unsafe_code)]
 
 mod admission;
 mod counters;
 mod dispatch;
+mod function;
 mod instances;
+mod loading;
+mod pick;
+mod table;
+mod tally;
 
-pub use counters::{Connections, CounterError, Counters};
-pub use dispatch::{Deployed, Dispatched, Dispatcher, Receipt};
+pub use counters::{Connections, CounterError, Counters, FUNCTIONS_MAX};
+pub use dispatch::{Addressee, Dispatched, Dispatcher, DispatcherParts, Receipt};
+pub use function::{Prepared, Published};
 pub use instances::WorkerBounds;
-pub use midge_sandbox::{Aborted, Caller, RequestBody, ResponseBody};
+pub use loading::{LoadFailure, Loader};
+pub use midge_sandbox::{Aborted, Caller, Deployment, LoadedFunction, RequestBody, ResponseBody};
+pub use tally::{FunctionTally, Histogram, HistogramError};

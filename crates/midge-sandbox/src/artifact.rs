@@ -322,7 +322,7 @@ impl From<wasmtime::Error> for LoadFault {
     clippy::disallowed_methods,
     reason = "loading native code is running it; this is the one place"
 )]
-pub(crate) fn load(engine: &Engine, path: &Path) -> Result<ArtifactCode, LoadFault> {
+pub(crate) fn map(engine: &Engine, path: &Path) -> Result<ArtifactCode, LoadFault> {
     let engine = &engine.inner;
     match wasmtime::Engine::detect_precompiled_file(path)? {
         Some(Precompiled::Component) => {

@@ -13,16 +13,17 @@ use std::sync::Arc;
 use midge_model::{Revision, Use};
 use wasmtime::component;
 
-use crate::artifact::{self, ArtifactCode, LoadError};
+use crate::artifact::{ArtifactCode, LoadError, LoadFault};
+use crate::by_function::ByFunction;
 use crate::contract::{CommandProgram, Program};
 use crate::engine::{self, Engine, EngineError, SandboxConfig};
 use crate::guest::{Guest, Guest01};
-use crate::guest_log::budget::LogBudget;
 use crate::host::dirs::OpenedDirs;
 use crate::host::http_out;
 use crate::host::learned::Learned;
 use crate::host::{config, files01, files02, files03, names, sockets};
 use crate::limits::HANDLES_MAX;
+use crate::mapped::{Mapped, Mapper};
 use crate::powers::{Deployment, NodePowers, Powers};
 use crate::ticker::Ticker;
 use crate::turns::{Share, Turns};
@@ -30,7 +31,9 @@ use crate::turns::{Share, Turns};
 /// One process's engine, linkers and clock. Single-threaded: shared by `Rc`.
 pub struct Sandbox {
     shared: Rc<Shared>,
-    powers: NodePowers,
+    mapper: Mapper,
+    /// What each function gets of the worker's time.
+    shares: ByFunction<Share>,
     components: component::Linker<Guest>,
     modules: wasmtime::Linker<Guest01>,
     /// The same for functions that have a folder.
@@ -46,18 +49,14 @@ pub(crate) struct Shared {
 
 /// A revision ready to run: native code mapped, imports linked.
 pub struct LoadedFunction {
-    pub(crate) revision: Revision,
+    pub(crate) deployment: Arc<Deployment>,
     pub(crate) program: Program,
     pub(crate) powers: Arc<Powers>,
     pub(crate) dirs: OpenedDirs,
     pool_slots: u32,
     pub(crate) sandbox: Rc<Shared>,
-    /// What it gets of the worker's time.
-    pub(crate) share: Share,
-    /// What it may write into its log.
-    pub(crate) log: LogBudget,
-    /// The function's name, as log lines and commands see it.
-    pub(crate) label: Arc<str>,
+    /// What its function gets of the worker's time.
+    pub(crate) share: Arc<Share>,
 }
 
 impl Sandbox {
@@ -78,20 +77,26 @@ impl Sandbox {
         modules_with_files.allow_shadowing(true);
         files01::link(&mut modules_with_files).map_err(refused)?;
         let ticker = Ticker::start(&engine).map_err(|source| EngineError::Ticker { source })?;
+        let mapper = Mapper {
+            engine: engine.clone(),
+            powers: Arc::new(powers),
+        };
         Ok(Self {
             shared: Rc::new(Shared {
                 engine,
                 ticker,
                 turns: Turns::default(),
             }),
-            powers,
+            mapper,
+            shares: ByFunction::default(),
             components,
             modules,
             modules_with_files,
         })
     }
 
-    /// Maps the native code at `artifact` and links it for the deployed revision.
+    /// Maps the native code at `artifact` and links it for the deployed revision. Blocks for as
+    /// long as the disk takes; who may not goes by [`Sandbox::mapper`] and [`Sandbox::link`].
     ///
     /// # Errors
     ///
@@ -102,19 +107,36 @@ impl Sandbox {
         artifact: &Path,
         deployment: Deployment,
     ) -> Result<Rc<LoadedFunction>, LoadError> {
-        let has_folders = !deployment.revision.grants.dirs.is_empty()
-            || deployment.revision.grants.tmp_bytes.is_some();
-        let linked = self.link(artifact, has_folders);
-        let (program, pool_slots) = linked.map_err(|error| error.of(artifact))?;
-        let powers = self.powers.of(&deployment)?;
-        let revision = deployment.revision;
-        let usage = deployment.usage.as_ref();
-        let dirs = OpenedDirs::open(&revision.grants, usage, self.powers.tmp())?;
+        self.link(self.mapper.map(artifact, Arc::new(deployment))?)
+    }
+
+    /// What does the first part of loading, on a thread that may block.
+    pub fn mapper(&self) -> Mapper {
+        self.mapper.clone()
+    }
+
+    /// Links what was mapped: the second part of loading.
+    ///
+    /// # Errors
+    ///
+    /// The code asks for an interface that is not linked: compile the component again.
+    pub fn link(&self, mapped: Mapped) -> Result<Rc<LoadedFunction>, LoadError> {
+        let Mapped {
+            artifact,
+            code,
+            deployment,
+            powers,
+            dirs,
+        } = mapped;
+        let linked = self.program(code, !dirs.is_empty());
+        let (program, pool_slots) = linked.map_err(|error| error.of(&artifact))?;
+        let weight = deployment.revision.limits.weight;
+        let new = || self.shared.turns.share(weight);
+        let share = self.shares.get(&deployment.revision, new);
+        share.weigh(weight);
         Ok(Rc::new(LoadedFunction {
-            share: self.shared.turns.share(revision.limits.weight),
-            log: LogBudget::of(&revision.limits),
-            label: revision.function.as_str().into(),
-            revision,
+            share,
+            deployment,
             program,
             powers,
             dirs,
@@ -128,13 +150,8 @@ impl Sandbox {
         &self.shared.engine
     }
 
-    fn link(
-        &self,
-        artifact: &Path,
-        has_folders: bool,
-    ) -> Result<(Program, u32), artifact::LoadFault> {
-        let engine = &self.shared.engine;
-        match artifact::load(engine, artifact)? {
+    fn program(&self, code: ArtifactCode, has_folders: bool) -> Result<(Program, u32), LoadFault> {
+        match code {
             ArtifactCode::Module(module) => {
                 let linker = match has_folders {
                     true => &self.modules_with_files,
@@ -156,7 +173,12 @@ impl Sandbox {
 impl LoadedFunction {
     /// What this function is a revision of.
     pub fn revision(&self) -> &Revision {
-        &self.revision
+        &self.deployment.revision
+    }
+
+    /// The same with all that belongs to it.
+    pub fn deployment(&self) -> &Arc<Deployment> {
+        &self.deployment
     }
 
     /// What it was seen to use since this was last asked; nothing unless it is watched.
@@ -168,7 +190,7 @@ impl LoadedFunction {
     /// How many descriptors one instance may have open: none, unless it was granted folders or
     /// sockets.
     pub fn descriptors_max(&self) -> u32 {
-        let Revision { grants, limits, .. } = &self.revision;
+        let Revision { grants, limits, .. } = self.revision();
         let files = match self.dirs.is_empty() {
             true => 0,
             false => u32::try_from(HANDLES_MAX).expect("a few hundred"),

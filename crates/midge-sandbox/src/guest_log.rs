@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use midge_model::{FunctionName, NamespaceName, RevisionNumber};
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
@@ -36,7 +37,9 @@ const WRITE_BYTES_MAX: usize = 64 << 10;
 /// Names the invocation in every line, and knows how much may be written in its name.
 #[derive(Debug, Clone)]
 pub(crate) struct LogLabel {
-    pub(crate) function: Arc<str>,
+    pub(crate) namespace: NamespaceName,
+    pub(crate) function: FunctionName,
+    pub(crate) revision: RevisionNumber,
     pub(crate) request_id: Arc<str>,
     pub(crate) budget: LogBudget,
 }
@@ -52,10 +55,13 @@ impl LogLabel {
         taken.may_write
     }
 
-    fn emit(&self, stream: &'static str, line: &str) {
+    /// Writes the line, without asking.
+    pub(crate) fn emit(&self, stream: &'static str, line: &str) {
         tracing::info!(
             target: GUEST_LOG_TARGET,
-            function = &*self.function,
+            namespace = self.namespace.as_str(),
+            function = self.function.as_str(),
+            revision = %self.revision,
             request_id = &*self.request_id,
             stream,
             line,
@@ -69,7 +75,9 @@ impl LogLabel {
     /// The label of an invocation of function `f` with the safe limits.
     pub(crate) fn of_a_test() -> Self {
         Self {
-            function: "f".into(),
+            namespace: NamespaceName::default(),
+            function: "f".parse().unwrap(),
+            revision: RevisionNumber::FIRST,
             request_id: "r".into(),
             budget: LogBudget::of(&midge_model::Limits::SAFE),
         }

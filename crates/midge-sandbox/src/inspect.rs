@@ -119,7 +119,7 @@ impl InspectError {
 /// # Errors
 ///
 /// [`InspectError::NotWasm`] or [`InspectError::Text`].
-pub(crate) fn to_binary(source: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>, InspectError> {
+pub fn to_binary(source: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>, InspectError> {
     if source.starts_with(b"\0asm") {
         return Ok(source.into());
     }

@@ -61,7 +61,12 @@ pub struct Invocation<'a> {
     pub deadline: Instant,
     /// Held until the guest is gone, whatever happens to the caller: slots, counters.
     pub permit: Box<dyn Any>,
+    /// Told how it ended once the guest is gone, if there ever was one.
+    pub ended: Option<OnEnd>,
 }
+
+/// Takes how an invocation ended, and the processor time that it used.
+pub type OnEnd = Box<dyn FnOnce(&Outcome, Duration)>;
 
 /// A response, and what it cost up to its head.
 pub struct Answer {
@@ -87,7 +92,7 @@ impl LoadedFunction {
     /// How the invocation ended, if not with a response.
     pub async fn invoke(self: &Rc<Self>, invocation: Invocation<'_>) -> Result<Answer, Outcome> {
         let started = Instant::now();
-        let limits = self.revision.limits;
+        let limits = self.revision().limits;
         refuse_large_body(&invocation.request, limits.request_body_bytes)?;
         let answer_has_body = invocation.request.method() != Method::HEAD;
 
@@ -127,15 +132,19 @@ impl LoadedFunction {
             mount,
             deadline,
             permit,
+            ended,
         } = invocation;
+        let revision = self.revision();
         let label = LogLabel {
-            function: Arc::clone(&self.label),
+            namespace: revision.namespace.clone(),
+            function: revision.function.clone(),
+            revision: revision.number,
             request_id: caller.request_id.as_str().into(),
-            budget: self.log.clone(),
+            budget: self.powers.log.clone(),
         };
         let lent = self.powers.lend(label.clone());
         let mut granted = guest::granted(&lent, &self.dirs, tmp, label.clone())?;
-        let limits = self.revision.limits;
+        let limits = self.revision().limits;
         let watch = Watch {
             deadline,
             limits,
@@ -147,6 +156,7 @@ impl LoadedFunction {
             sandbox: Rc::clone(&self.sandbox),
             watch,
             lent,
+            ended,
             _permit: permit,
         };
         let (sender, head) = oneshot::channel();
@@ -170,7 +180,7 @@ impl LoadedFunction {
                 let (pipe, stdout) = stdout_pipe();
                 granted
                     .wasi
-                    .arg(&*self.label)
+                    .arg(revision.function.as_str())
                     .stdin(command::stdin(request.into_body()))
                     .stdout(pipe);
                 let task = run.command(Rc::clone(program), granted, sender);
@@ -192,6 +202,7 @@ struct Run {
     sandbox: Rc<Shared>,
     watch: Watch,
     lent: Arc<Lent>,
+    ended: Option<OnEnd>,
     /// Dropped after the store, which is a local of the run: the slot is free only then.
     _permit: Box<dyn Any>,
 }
@@ -247,6 +258,20 @@ impl Run {
         let mut store = Store::new(&self.sandbox.engine.inner, state);
         limits::bind(&mut store, self.watch.deadline, self.watch.stopwatch.pace());
         store
+    }
+}
+
+impl Drop for Run {
+    /// However the task came to its end. One that was dropped in the middle had nobody left to
+    /// work for.
+    fn drop(&mut self) {
+        if let Some(ended) = self.ended.take() {
+            let vitals = &self.watch.vitals;
+            ended(
+                vitals.outcome().unwrap_or(&Outcome::Cancelled),
+                vitals.cpu(),
+            );
+        }
     }
 }
 

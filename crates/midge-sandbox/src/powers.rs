@@ -17,9 +17,11 @@ use std::sync::Arc;
 use midge_model::{Grants, Limits, NamespaceName, Policy, Revision, SecretText};
 use serde::{Deserialize, Serialize};
 
+use crate::by_function::ByFunction;
 use crate::guest_log::LogLabel;
+use crate::guest_log::budget::LogBudget;
 use crate::host::denied::Denials;
-use crate::host::http_out::{Budget, HttpClient, HttpOut, InjectError, RootsError};
+use crate::host::http_out::{Budget, HttpClient, HttpOut, InjectError, Pool, RootsError};
 use crate::host::learned::Learned;
 use crate::host::quota::UsageCells;
 use crate::host::sockets::Handed;
@@ -62,8 +64,8 @@ pub enum RootsConfig {
     Pem(PathBuf),
 }
 
-/// A revision, and what belongs to it without being part of it.
-#[derive(Debug, Clone)]
+/// A revision, and what belongs to it without being part of it. Two that are equal run alike.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Deployment {
     /// What runs.
     pub revision: Revision,
@@ -98,9 +100,20 @@ pub struct NodePowers {
     resolver: Resolver,
     tmp: Arc<TmpRoot>,
     http: HttpClient,
+    functions: ByFunction<Together>,
 }
 
-/// What one function was granted.
+/// What all revisions of a function are granted together.
+pub(crate) struct Together {
+    /// Its HTTP connections.
+    pool: Pool,
+    /// Looks names up, with the function's share of places.
+    resolver: Resolver,
+    /// What it may write into its log.
+    log: LogBudget,
+}
+
+/// What one revision was granted.
 pub(crate) struct Powers {
     pub(crate) namespace: NamespaceName,
     pub(crate) grants: Grants,
@@ -109,8 +122,11 @@ pub(crate) struct Powers {
     pub(crate) policy: Arc<Policy>,
     /// Looks names up, with the function's share of places.
     pub(crate) resolver: Resolver,
-    /// Its HTTP connections, and the secrets that go into requests.
+    /// Its function's HTTP connections, and the secrets that go into requests.
     pub(crate) http: HttpOut,
+    pub(crate) log: LogBudget,
+    /// Kept, so that the next revision finds it.
+    _together: Arc<Together>,
     /// Present when the function is watched.
     pub(crate) learned: Option<Learned>,
 }
@@ -140,6 +156,7 @@ impl NodePowers {
             resolver,
             http: HttpClient::new(&config.roots).map_err(|source| PowersError::Roots { source })?,
             tmp: Arc::new(TmpRoot::new(config.tmp_dir.clone())),
+            functions: ByFunction::default(),
             config,
         })
     }
@@ -149,17 +166,24 @@ impl NodePowers {
         &self.tmp
     }
 
-    /// What a function gets of them.
+    /// What a revision gets of them.
     pub(crate) fn of(&self, deployment: &Deployment) -> Result<Arc<Powers>, InjectError> {
         let revision = &deployment.revision;
+        let together = self.functions.get(revision, || Together {
+            pool: self.http.pool(),
+            resolver: self.resolver.for_function(),
+            log: LogBudget::of(&revision.limits),
+        });
         Ok(Arc::new(Powers {
-            http: HttpOut::new(&self.http, deployment)?,
+            http: HttpOut::new(&self.http, &together.pool, deployment)?,
+            log: together.log.for_revision(&revision.limits),
+            resolver: together.resolver.clone(),
+            _together: together,
             namespace: revision.namespace.clone(),
             grants: revision.grants.clone(),
             limits: revision.limits,
             secrets: deployment.secrets.clone(),
             policy: Arc::clone(&self.policy),
-            resolver: self.resolver.for_function(),
             learned: self.config.learn.then(Learned::default),
         }))
     }
@@ -198,6 +222,7 @@ impl Lent {
         let revision = Revision {
             namespace: NamespaceName::default(),
             function: "guest".parse().unwrap(),
+            number: midge_model::RevisionNumber::FIRST,
             digest: midge_model::Digest::of(b""),
             grants,
             limits: Limits::SAFE,

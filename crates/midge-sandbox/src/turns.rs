@@ -56,6 +56,12 @@ impl Turns {
 }
 
 impl Share {
+    /// Gives the function this weight from now on. Its revisions share the weight of the one that
+    /// was loaded last.
+    pub(crate) fn weigh(&self, weight: u32) {
+        self.account.weigh(weight);
+    }
+
     /// A new guest of this function.
     pub(crate) fn contender(&self) -> Contender {
         Contender {

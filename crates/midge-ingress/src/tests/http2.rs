@@ -248,10 +248,10 @@ async fn streams_left_at_the_end_are_cut() {
 }
 
 /// A folder with a certificate for `a.example`, and a way to make another.
-struct Certificates(tempfile::TempDir);
+pub(super) struct Certificates(tempfile::TempDir);
 
 impl Certificates {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let new = Self(tempfile::tempdir().unwrap());
         new.renew();
         new
@@ -267,7 +267,7 @@ impl Certificates {
         .unwrap();
     }
 
-    fn load(&self) -> Result<Tls, crate::TlsError> {
+    pub(super) fn load(&self) -> Result<Tls, crate::TlsError> {
         Tls::load(
             &self.0.path().join("cert.pem"),
             &self.0.path().join("key.pem"),

@@ -109,22 +109,27 @@ async fn each_request_leaves_one_line_with_its_outcome() {
         "OPTIONS *",
     ];
     assert_snapshot!(check(IngressConfig::roomy(), &requests).await, @r#"
-    INFO midge::access: request served function=guest request_id="r" outcome="responded" method="GET" path="/hello" status=200 bytes_out=5
-    INFO midge::access: request served function=guest request_id="r" outcome="responded" method="HEAD" path="/hello" status=200 bytes_out=0
-    INFO midge::access: request served function=guest request_id="r" outcome="responded" method="GET" path="/sized" status=200 bytes_out=5
-    INFO midge::access: request served function=guest request_id="r" outcome="responded" method="GET" path="/nothing" status=204 bytes_out=0
-    INFO midge::access: request served function=guest request_id="r" outcome="trapped" reason="unreachable" method="GET" path="/half" status=200 bytes_out=4
-    INFO midge::access: request served function=guest request_id="r" outcome="no-route" method="GET" path="/none" status=404 bytes_out=36
-    INFO midge::access: request served function=guest request_id="r" outcome="trapped" reason="unreachable" method="GET" path="/trap" status=502 bytes_out=21
+    INFO midge::access: request served function=guest revision=r1 request_id="r" outcome="responded" method="GET" path="/hello" status=200 bytes_out=5
+    INFO midge::access: request served function=guest revision=r1 request_id="r" outcome="responded" method="HEAD" path="/hello" status=200 bytes_out=0
+    INFO midge::access: request served function=guest revision=r1 request_id="r" outcome="responded" method="GET" path="/sized" status=200 bytes_out=5
+    INFO midge::access: request served function=guest revision=r1 request_id="r" outcome="responded" method="GET" path="/nothing" status=204 bytes_out=0
+    INFO midge::access: request served function=guest revision=r1 request_id="r" outcome="trapped" reason="unreachable" method="GET" path="/half" status=200 bytes_out=4
+    INFO midge::access: request served function=guest revision=r1 request_id="r" outcome="no-route" method="GET" path="/none" status=404 bytes_out=36
+    INFO midge::access: request served function=guest revision=r1 request_id="r" outcome="trapped" reason="unreachable" method="GET" path="/trap" status=502 bytes_out=21
     INFO midge::access: request served request_id="r" outcome="no-route" method="OPTIONS" path="*" status=404 bytes_out=36
     "#);
+}
+
+#[tokio::test]
+async fn another_namespace_than_default_is_named() {
+    assert_snapshot!(check(IngressConfig::roomy(), &["GET /shop"]).await, @r#"INFO midge::access: request served namespace=shop function=guest revision=r1 request_id="r" outcome="no-route" method="GET" path="/shop" status=404 bytes_out=36"#);
 }
 
 #[tokio::test]
 async fn only_host_faults_are_errors() {
     assert_snapshot!(check(IngressConfig::roomy(), &["GET /host-fault"]).await, @r#"
     ERROR midge_ingress::respond: host fault request_id=r reason="disk on fire"
-    INFO midge::access: request served function=guest request_id="r" outcome="host-fault" reason="disk on fire" method="GET" path="/host-fault" status=500 bytes_out=36
+    INFO midge::access: request served function=guest revision=r1 request_id="r" outcome="host-fault" reason="disk on fire" method="GET" path="/host-fault" status=500 bytes_out=36
     "#);
 }
 

@@ -6,6 +6,7 @@
 mod drain;
 mod http1;
 mod http2;
+mod internal;
 mod limits;
 mod log;
 
@@ -20,10 +21,10 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::BodyExt;
-use midge_model::Outcome;
-use midge_runtime::{Aborted, Caller, Counters, Receipt, RequestBody};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use midge_model::{NamespaceName, Outcome, RevisionNumber};
+use midge_runtime::{Aborted, Addressee, Caller, Counters, Receipt, RequestBody};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, LocalSet};
 
@@ -106,6 +107,15 @@ impl Door {
     }
 
     async fn open_with(config: IngressConfig, tls: Option<Rc<Tls>>) -> Self {
+        Self::open_beside(config, tls, None).await
+    }
+
+    /// The same with the node's own door beside it.
+    async fn open_beside(
+        config: IngressConfig,
+        tls: Option<Rc<Tls>>,
+        internal: Option<UnixListener>,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let (phase, seen) = watch::channel(Phase::Serving);
@@ -113,15 +123,25 @@ impl Door {
         let dispatch = {
             let guests = Rc::clone(&guests);
             async move |request: Request<RequestBody>, _: &Caller| {
+                let in_shop = request.uri().path() == "/shop";
                 guests.begun.send_modify(|begun| *begun += 1);
                 let result = run_guest(request, &guests).await;
-                (Some("guest".parse().unwrap()), result)
+                let addressee = Addressee {
+                    namespace: match in_shop {
+                        true => "shop".parse().unwrap(),
+                        false => NamespaceName::default(),
+                    },
+                    function: "guest".parse().unwrap(),
+                    revision: Some(RevisionNumber::FIRST),
+                };
+                (Some(addressee), result)
             }
         };
         let listening = Listening {
             listener,
+            internal,
             tls,
-            connections: Counters::private(0).unwrap().connections(0),
+            connections: Counters::private().unwrap().connections(0),
         };
         let serving =
             tokio::task::spawn_local(serve_with(listening, dispatch, Rc::new(config), seen));
@@ -145,7 +165,7 @@ impl Door {
     }
 }
 
-async fn read_to_close(client: &mut TcpStream) -> String {
+async fn read_to_close(client: &mut (impl AsyncRead + Unpin)) -> String {
     let mut answer = Vec::new();
     client.read_to_end(&mut answer).await.unwrap();
     String::from_utf8(answer).unwrap()

@@ -14,7 +14,7 @@ fn pool(instances_max: u32) -> Rc<Instances> {
 }
 
 fn function(instances: &Instances, namespace: &str, weight: u32, slots: u32) -> Rc<Claim> {
-    instances.claim(&namespace.parse().unwrap(), weight, slots)
+    instances.claim(&namespace.parse().unwrap(), &Rc::default(), weight, slots)
 }
 
 type Waiting = LocalBoxFuture<'static, Permit>;
@@ -60,7 +60,7 @@ fn the_pool_is_shared_by_weight() {
         .map(|claim| asks(&instances, claim).err().unwrap())
         .collect();
     filled.clear();
-    assert_eq!((heavy.held.get(), light.held.get()), (30, 10));
+    assert_eq!((heavy.held.slots.get(), light.held.slots.get()), (30, 10));
     drop(waiting);
     assert_eq!(instances.free.get(), 40, "what was not picked up came back");
 }
@@ -124,7 +124,7 @@ fn who_gives_up_makes_room_and_leaves_no_trace() {
     let first = asks(&instances, &large).err().unwrap();
     let second = asks(&instances, &small).err().unwrap();
     drop(first);
-    assert_eq!(small.held.get(), 2, "the small one went on at once");
+    assert_eq!(small.held.slots.get(), 2, "the small one went on at once");
     drop((second, held));
     assert_eq!(instances.free.get(), 4);
     assert!(instances.order.borrow().is_empty());

@@ -44,6 +44,17 @@ impl LogBudget {
         }
     }
 
+    /// The budget of a revision with these limits, out of the same rate. All revisions of a
+    /// function write at the rate of the one that was loaded last.
+    pub(crate) fn for_revision(&self, limits: &Limits) -> Self {
+        let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        bucket.rate_bytes = limits.log_rate_bytes;
+        Self {
+            bytes_max: limits.log_bytes,
+            bucket: Arc::clone(&self.bucket),
+        }
+    }
+
     /// Takes what one line costs, if it is there.
     pub(crate) fn take(&self, cost_bytes: u64) -> Taken {
         // The lock is for the engine, which asks that streams can move between threads.
@@ -164,13 +175,13 @@ mod tests {
     }
 
     #[test]
-    fn invocations_share_the_rate() {
+    fn revisions_and_their_invocations_share_the_rate() {
         let limits = Limits {
             log_rate_bytes: 8 * KIB,
             ..Limits::SAFE
         };
         let one = LogBudget::of(&limits);
-        let two = one.clone();
+        let two = one.for_revision(&limits);
         assert!(one.take(8 * KIB).may_write);
         let taken = two.take(KIB);
         assert!(!taken.may_write);

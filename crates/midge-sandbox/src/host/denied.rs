@@ -9,13 +9,16 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::guest_log::{GUEST_LOG_TARGET, LogLabel};
+use crate::guest_log::LogLabel;
 
 /// Refusals of one invocation that are told; an author reads the first ones anyway.
 const DENIALS_TOLD_MAX: u32 = 8;
 
 /// What is kept of each text of a refusal: guests choose URLs, names and paths.
 const TEXT_BYTES_MAX: usize = 256;
+
+/// Where they stand beside what the guest itself writes.
+const STREAM: &str = "denied";
 
 /// The refusals of one invocation.
 pub(crate) struct Denials {
@@ -59,18 +62,10 @@ impl Denials {
         if before >= DENIALS_TOLD_MAX {
             return;
         }
-        let line = denial.line(&self.label.function);
-        if !self.label.may_write("denied", &line) {
-            return;
+        let line = denial.line(self.label.function.as_str());
+        if self.label.may_write(STREAM, &line) {
+            self.label.emit(STREAM, &line);
         }
-        tracing::info!(
-            target: GUEST_LOG_TARGET,
-            function = &*self.label.function,
-            request_id = &*self.label.request_id,
-            stream = "denied",
-            line,
-            "guest was refused"
-        );
     }
 
     /// How much was refused so far, told or not.

@@ -36,12 +36,13 @@ use crate::powers::{Deployment, Lent, RootsConfig};
 use asked::{Asked, OddRequest};
 use bodies::{Presence, Receiving, Sending, Upload};
 use inject::Injections;
-use pool::{Descriptors, Pool};
+use pool::Descriptors;
 use route::{Route, Timeouts};
 
 pub(crate) use budget::Budget;
 pub(crate) use code02::link as link_code02;
 pub use inject::InjectError;
+pub(crate) use pool::Pool;
 pub use tls::RootsError;
 
 /// Descriptors that outbound HTTP may take in a worker, over all its functions. They are not any
@@ -58,7 +59,7 @@ pub(crate) struct HttpClient {
     descriptors: Descriptors,
 }
 
-/// What the invocations of one function share. With it go its connections.
+/// What the invocations of one revision share.
 pub(crate) struct HttpOut {
     trust: Arc<OnceLock<Arc<ClientConfig>>>,
     pool: Pool,
@@ -87,18 +88,27 @@ impl HttpClient {
             descriptors: Descriptors::new(CONNECTIONS_IN_WORKER_MAX),
         })
     }
+
+    /// The connections of one more function.
+    pub(crate) fn pool(&self) -> Pool {
+        Pool::new(self.descriptors.clone())
+    }
 }
 
 impl HttpOut {
-    /// A function's part of the client.
+    /// A revision's part of the client, with the connections of its function.
     ///
     /// # Errors
     ///
     /// A secret that cannot be injected.
-    pub(crate) fn new(client: &HttpClient, deployment: &Deployment) -> Result<Self, InjectError> {
+    pub(crate) fn new(
+        client: &HttpClient,
+        pool: &Pool,
+        deployment: &Deployment,
+    ) -> Result<Self, InjectError> {
         let http = Self {
             trust: Arc::clone(&client.trust),
-            pool: Pool::new(client.descriptors.clone()),
+            pool: pool.clone(),
             injections: Injections::of(deployment)?,
         };
         if !deployment.revision.grants.http.is_empty() {

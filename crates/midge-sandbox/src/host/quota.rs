@@ -25,7 +25,7 @@ use tokio::time::{Instant, sleep_until};
 use self::measure::Lock;
 pub(crate) use self::measure::path_of;
 pub(crate) use self::usage::Usage;
-pub use self::usage::{UsageCells, UsagePage, UsagePlan};
+pub use self::usage::{UsageCells, UsagePage};
 use super::files::on_file_thread;
 use super::files::tree::ENTRY_BYTES;
 

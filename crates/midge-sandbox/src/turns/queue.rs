@@ -7,7 +7,7 @@
 //! **Invariant:** while anybody waits it is somebody's turn, and no account that waits
 //! is behind the clock.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::task::Waker;
@@ -24,16 +24,21 @@ pub(super) const AHEAD_MAX: Duration = TICK;
 
 /// What one function has used, and who of it waits.
 pub(super) struct Account {
-    weight: u64,
+    weight: Cell<u64>,
     standing: RefCell<Standing>,
 }
 
 impl Account {
     pub(super) fn new(weight: u32) -> Rc<Self> {
         Rc::new(Self {
-            weight: u64::from(weight.max(1)),
+            weight: Cell::new(u64::from(weight.max(1))),
             standing: RefCell::default(),
         })
+    }
+
+    /// What is used from now on counts for this weight.
+    pub(super) fn weigh(&self, weight: u32) {
+        self.weight.set(u64::from(weight.max(1)));
     }
 
     /// Says whom to wake when it is the turn of this ticket.
@@ -211,7 +216,7 @@ impl Queue {
         self.stints += 1;
         {
             let mut standing = account.standing.borrow_mut();
-            let virtual_used = nanos(used).saturating_mul(WEIGHT_UNIT) / account.weight;
+            let virtual_used = nanos(used).saturating_mul(WEIGHT_UNIT) / account.weight.get();
             standing.virtual_nanos = standing.virtual_nanos.saturating_add(virtual_used);
         }
         self.place(account);

@@ -26,6 +26,7 @@ pub(crate) const CONFIG: SandboxConfig = SandboxConfig {
 
 /// A guest with the safe limits and no grants, until told otherwise.
 pub(crate) struct Guest {
+    name: String,
     source: Vec<u8>,
     limits: Limits,
     grants: Grants,
@@ -62,6 +63,7 @@ impl Guest {
 
     pub(crate) fn from_bytes(source: &[u8]) -> Self {
         Self {
+            name: "guest".to_owned(),
             source: source.to_vec(),
             limits: Limits::SAFE,
             grants: Grants::default(),
@@ -69,6 +71,12 @@ impl Guest {
             usage: None,
             powers: powers(),
         }
+    }
+
+    /// Makes it another function than the guests of other names.
+    pub(crate) fn named(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
     }
 
     pub(crate) fn limits(mut self, change: impl FnOnce(&mut Limits)) -> Self {
@@ -148,7 +156,8 @@ impl Guest {
         let deployment = Deployment {
             revision: Revision {
                 namespace: NamespaceName::default(),
-                function: "guest".parse().unwrap(),
+                function: self.name.parse().unwrap(),
+                number: midge_model::RevisionNumber::FIRST,
                 digest,
                 grants: self.grants,
                 limits: self.limits,
@@ -203,6 +212,7 @@ pub(crate) async fn invoke_with(
         mount: "",
         deadline: Instant::now() + function.revision().limits.time,
         permit,
+        ended: None,
     };
     function.invoke(invocation).await
 }

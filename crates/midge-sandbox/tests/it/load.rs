@@ -16,7 +16,10 @@ use tokio::task::{JoinHandle, JoinSet, LocalSet, spawn_local};
 use crate::kit::{self, CONFIG, Guest, invoke, reply};
 
 /// Functions that share a thread.
-struct Neighbours(Sandbox);
+struct Neighbours {
+    sandbox: Sandbox,
+    functions: Cell<u32>,
+}
 
 impl Neighbours {
     fn meet<T>(test: impl AsyncFnOnce(Self) -> T) -> T {
@@ -25,18 +28,33 @@ impl Neighbours {
             ..CONFIG
         };
         let powers = NodePowers::new(kit::powers()).unwrap();
-        let neighbours = Self(Sandbox::new(&config, powers).unwrap());
+        let neighbours = Self {
+            sandbox: Sandbox::new(&config, powers).unwrap(),
+            functions: Cell::new(0),
+        };
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_all().build().unwrap();
         LocalSet::new().block_on(&runtime, test(neighbours))
     }
 
     fn function(&self, fixture: &str, change: impl FnOnce(&mut Limits)) -> Rc<LoadedFunction> {
-        let guest = Guest::of(fixture).limits(|limits| {
+        self.functions.set(self.functions.get() + 1);
+        let name = format!("guest-{}", self.functions.get());
+        self.revision(fixture, &name, change)
+    }
+
+    /// One more revision of the function of this name.
+    fn revision(
+        &self,
+        fixture: &str,
+        name: &str,
+        change: impl FnOnce(&mut Limits),
+    ) -> Rc<LoadedFunction> {
+        let guest = Guest::of(fixture).named(name).limits(|limits| {
             limits.time = Duration::from_secs(600);
             change(limits);
         });
-        guest.load_into(&self.0).unwrap()
+        guest.load_into(&self.sandbox).unwrap()
     }
 
     fn tiny(&self) -> Rc<LoadedFunction> {
@@ -178,5 +196,24 @@ fn three_times_the_weight_is_three_times_the_work() {
         let (heavy, light) = ended(&heavy, &light, 240).await;
         let ratio = f64::from(heavy) / f64::from(light);
         assert!((2.3..3.9).contains(&ratio), "{heavy} and {light}");
+    });
+}
+
+#[test]
+fn three_revisions_of_a_function_get_no_more_than_one() {
+    Neighbours::meet(async |neighbours| {
+        let busy = |limits: &mut Limits| {
+            limits.cpu = Duration::from_millis(10);
+            limits.weight = 100;
+        };
+        let revisions: Vec<_> = (0..3)
+            .map(|_| neighbours.revision("http02-busy.wasm", "split", busy))
+            .collect();
+        let split: Vec<_> = revisions.iter().map(|one| Crowd::of(8, one, "/")).collect();
+        let single = Crowd::of(8, &neighbours.busy(10, 100), "/");
+        let (_, single) = ended(&split[0], &single, 80).await;
+        let split: u32 = split.iter().map(Crowd::ended).sum();
+        let apart = f64::from(split.abs_diff(single)) / f64::from(split);
+        assert!(apart < 0.25, "{split} and {single}");
     });
 }

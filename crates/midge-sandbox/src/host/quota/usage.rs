@@ -1,18 +1,14 @@
 //! Where a folder's count stands: on a page that the node's workers share, or here.
 //!
-//! Decides the layout of the page. Which folder has which number is the binary's plan,
-//! the same for every worker; what the counts mean is `quota.rs`.
+//! Decides the layout of the page. Which folder has which number is the supervisor's to say, the
+//! same for every worker; what the counts mean is `quota.rs`.
 //!
 //! **Invariant:** functions that were granted the same host folder count in the same
 //! cells, in whichever worker they run.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-use midge_model::{DirGrant, Grants};
 
 use crate::limits::HANDLES_MAX;
 use crate::page::{PageError, SharedPage};
@@ -35,10 +31,6 @@ pub struct UsagePage {
     folders: usize,
 }
 
-/// Which folder has which number: all host folders that have a quota, whoever was granted them.
-#[derive(Debug)]
-pub struct UsagePlan(BTreeMap<PathBuf, usize>);
-
 /// Where one function counts: a folder of the page for each of its grants that has a quota, in
 /// the order of its grants.
 #[derive(Debug, Clone)]
@@ -47,32 +39,11 @@ pub struct UsageCells {
     folders: Vec<usize>,
 }
 
-impl UsagePlan {
-    /// The plan for functions with these grants; the same grants make the same plan.
-    pub fn of<'a>(grants: impl IntoIterator<Item = &'a Grants>) -> Self {
-        let folders: BTreeSet<_> = grants
-            .into_iter()
-            .flat_map(with_quota)
-            .map(|grant| grant.host.clone())
-            .collect();
-        Self(folders.into_iter().zip(0..).collect())
+/// A process has one page, so the folders tell.
+impl PartialEq for UsageCells {
+    fn eq(&self, other: &Self) -> bool {
+        self.folders == other.folders
     }
-
-    /// How many folders there are.
-    pub fn folders(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Where a function with these grants counts.
-    pub fn cells(&self, page: &UsagePage, grants: &Grants) -> UsageCells {
-        let number = |grant: &DirGrant| self.0.get(&grant.host).copied();
-        page.cells(with_quota(grants).filter_map(number))
-    }
-}
-
-fn with_quota(grants: &Grants) -> impl Iterator<Item = &DirGrant> {
-    let dirs = grants.dirs.iter();
-    dirs.filter(|grant| grant.quota_bytes.is_some())
 }
 
 impl UsagePage {
@@ -99,19 +70,44 @@ impl UsagePage {
         self.set_worker(worker, std::process::id());
     }
 
+    /// Forgets the count at this number, which is given to another folder from now on. Whoever
+    /// uses that one measures it first.
+    ///
+    /// # Panics
+    ///
+    /// The number is beyond the page.
+    pub fn forget(&self, folder: usize) {
+        assert!(folder < self.folders, "the supervisor numbers folders");
+        let page = self.clone();
+        let usage = Usage::Shared { page, folder };
+        // First of all, so that nobody trusts a count that is half forgotten.
+        usage.measured().store(0, Ordering::SeqCst);
+        for number in 0..CELLS {
+            let cell = usage.cell(number);
+            // What is 0 already may be memory that was never written, and stays so.
+            if cell.load(Ordering::SeqCst) != 0 {
+                cell.store(0, Ordering::SeqCst);
+            }
+        }
+    }
+
     pub(super) fn set_worker(&self, worker: usize, process: u32) {
-        assert!(worker < self.workers, "the plan numbers workers");
+        assert!(worker < self.workers, "the supervisor numbers workers");
         self.page
             .cell(worker)
             .store(process.into(), Ordering::Relaxed);
     }
 
-    /// The cells of these folders.
+    /// The cells of these folders, one for each grant with a quota, in the order of the grants.
+    ///
+    /// # Panics
+    ///
+    /// A number is beyond the page: whoever gave it out did not make the page.
     pub fn cells(&self, folders: impl IntoIterator<Item = usize>) -> UsageCells {
         let folders: Vec<_> = folders.into_iter().collect();
         assert!(
             folders.iter().all(|folder| *folder < self.folders),
-            "the plan numbers folders"
+            "the supervisor numbers folders"
         );
         UsageCells {
             page: self.clone(),
@@ -217,31 +213,23 @@ mod tests {
     }
 
     #[test]
-    fn functions_count_together_what_they_have_together() {
-        let grant = |text: &str, quota: Option<&str>| {
-            let grant: DirGrant = text.parse().unwrap();
-            match quota {
-                Some(quota) => grant.with_quota(quota).unwrap(),
-                None => grant,
-            }
-        };
-        let grants = |dirs| Grants {
-            dirs,
-            ..Grants::default()
-        };
-        let one = grants(vec![
-            grant("/srv/b:/b:rw", Some("1MiB")),
-            grant("/srv/free:/free:rw", None),
-            grant("/srv/a:/a:rw", Some("1MiB")),
-        ]);
-        let two = grants(vec![grant("/srv/b:/data:rw", Some("2MiB"))]);
-        let plan = UsagePlan::of([&one, &two]);
-        assert_eq!(plan.folders(), 2);
+    fn a_number_that_is_given_on_begins_anew() {
         let file = tempfile::tempfile().unwrap();
-        file.set_len(UsagePage::size_bytes(1, 2)).unwrap();
-        let page = UsagePage::map(&file, 1, 2).unwrap();
-        assert_eq!(plan.cells(&page, &one).folders, [1, 0]);
-        assert_eq!(plan.cells(&page, &two).folders, [1]);
+        file.set_len(UsagePage::size_bytes(1, 3)).unwrap();
+        let page = UsagePage::map(&file, 1, 3).unwrap();
+        let all = page.cells([0, 1, 2]);
+        let numbers = |nth| {
+            let usage = all.nth(nth).unwrap();
+            (0..CELLS)
+                .map(|number| usage.cell(number).load(Ordering::Relaxed))
+                .sum::<u64>()
+        };
+        for nth in 0..3 {
+            let usage = all.nth(nth).unwrap();
+            (0..CELLS).for_each(|number| usage.cell(number).store(1, Ordering::Relaxed));
+        }
+        page.forget(1);
+        assert_eq!((numbers(0), numbers(1), numbers(2)), (516, 0, 516));
     }
 
     #[test]

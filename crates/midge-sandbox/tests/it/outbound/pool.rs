@@ -4,11 +4,12 @@ use std::rc::Rc;
 
 use futures::future::join_all;
 use http::Request;
-use midge_sandbox::{LoadedFunction, RequestBody};
+use midge_sandbox::{LoadedFunction, NodePowers, RequestBody, Sandbox};
 use midge_testkit::{Upstream, wait_until_async};
+use tokio::task::LocalSet;
 
 use super::{PROBES, ask, granted, here, path};
-use crate::kit::{invoke, reply};
+use crate::kit::{self, CONFIG, invoke, reply};
 
 async fn fetch(function: &Rc<LoadedFunction>, steps: &str) -> String {
     let request = Request::get(path(steps))
@@ -45,6 +46,31 @@ fn invocations_of_a_function_share_its_connections_and_leave_none_behind() {
 }
 
 #[test]
+fn revisions_of_a_function_share_its_connections_and_other_functions_do_not() {
+    let upstream = Upstream::start();
+    let here = here(&upstream);
+    let powers = NodePowers::new(kit::powers()).unwrap();
+    let sandbox = Sandbox::new(&CONFIG, powers).unwrap();
+    let load = |name| {
+        let guest = granted("http02-probe.wasm", &[&here]).named(name);
+        guest.load_into(&sandbox).unwrap()
+    };
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().build().unwrap();
+    LocalSet::new().block_on(&runtime, async {
+        let steps = format!("fetch={here}/");
+        let old = load("shop");
+        fetch(&old, &steps).await;
+        let new = load("shop");
+        drop(old);
+        fetch(&new, &steps).await;
+        assert_eq!(upstream.connections(), 1, "a deploy does not dial anew");
+        fetch(&load("other"), &steps).await;
+        assert_eq!(upstream.connections(), 2);
+    });
+}
+
+#[test]
 fn no_more_than_a_few_idle_connections_to_a_host_are_kept() {
     let upstream = Upstream::start();
     let here = here(&upstream);
@@ -76,7 +102,7 @@ fn a_response_that_is_not_read_to_its_end_closes_its_connection() {
         let request = Request::get(steps).body(RequestBody::empty()).unwrap();
         let answer = invoke(&function, request).await.unwrap();
         let (_, mut body) = answer.response.into_parts();
-        crate::kit::next_frame(&mut body).await.unwrap().unwrap();
+        kit::next_frame(&mut body).await.unwrap().unwrap();
         assert_eq!(upstream.open(), 1);
         drop(body);
         wait_until_async("nobody listens any more", async || upstream.open() == 0).await;

@@ -1,0 +1,9 @@
+//! The dispatcher with real guests: publishing, loading and removing under requests.
+//!
+//! One binary of modules, so that guests and helpers are linked once.
+#![expect(clippy::unwrap_used, reason = "tests panic on what they do not expect")]
+
+mod kit;
+mod lazily;
+mod swapping;
+mod tallies;
