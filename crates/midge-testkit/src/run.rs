@@ -1,6 +1,6 @@
 //! A command that is run from start to end, and everything it left behind.
 
-use std::io::Read;
+use std::io::{Read, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -11,7 +11,10 @@ use crate::wait::wait_at_most;
 const RUN_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A run to prepare.
-pub struct Run(Command);
+pub struct Run {
+    command: Command,
+    stdin: Vec<u8>,
+}
 
 impl Run {
     /// Of this binary with these arguments, in a bare environment.
@@ -23,20 +26,31 @@ impl Run {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        Self(command)
+        Self {
+            command,
+            stdin: Vec::new(),
+        }
     }
 
     /// In this folder.
     #[must_use]
     pub fn folder(mut self, folder: &Path) -> Self {
-        self.0.current_dir(folder);
+        self.command.current_dir(folder);
         self
     }
 
     /// With this variable.
     #[must_use]
     pub fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
-        self.0.env(name, value);
+        self.command.env(name, value);
+        self
+    }
+
+    /// With these bytes on stdin.
+    #[must_use]
+    pub fn stdin(mut self, bytes: &[u8]) -> Self {
+        self.command.stdin(Stdio::piped());
+        self.stdin = bytes.to_vec();
         self
     }
 
@@ -46,7 +60,12 @@ impl Run {
     ///
     /// It does not start, or does not end in time.
     pub fn to_end(mut self) -> String {
-        let mut child = self.0.spawn().expect("start the command");
+        let mut child = self.command.spawn().expect("start the command");
+        if let Some(mut stdin) = child.stdin.take() {
+            let bytes = std::mem::take(&mut self.stdin);
+            // A command may end without reading all of it.
+            std::thread::spawn(move || drop(stdin.write_all(&bytes)));
+        }
         let stdout = child.stdout.take().map(read_aside);
         let stderr = child.stderr.take().map(read_aside);
         let mut child = KillOnDrop(child);

@@ -1,4 +1,4 @@
-//! A running `midge run`, started for one test and ended with it.
+//! A running `midge run` or `midge serve`, started for one test and ended with it.
 //!
 //! Decides how a test's server is started and how a test knows that it serves; what
 //! is looked up about its processes is `process.rs`.
@@ -24,7 +24,8 @@ const END_TIMEOUT: Duration = Duration::from_secs(60);
 /// The flags and environment of a server to start.
 pub struct MidgeBuilder {
     command: Command,
-    cache_dir: PathBuf,
+    /// `None` for a node, which has one in its store.
+    cache_dir: Option<PathBuf>,
 }
 
 /// A running server. Killed when dropped, if it still runs.
@@ -37,18 +38,28 @@ pub struct Midge {
 impl MidgeBuilder {
     /// `midge run TARGET` on a port of its own, with the tests' cache of native code.
     pub fn run(binary: &str, target: &Path) -> Self {
-        let mut command = Command::new(binary);
-        command
-            .arg("run")
-            .arg(target)
-            .args(["--listen", "127.0.0.1:0"])
-            .env_remove("MIDGE_LOG")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
+        let mut command = bare(binary);
+        command.arg("run").arg(target);
+        command.args(["--listen", "127.0.0.1:0"]);
         Self {
             command,
-            cache_dir: super::native_code_cache(),
+            cache_dir: Some(super::native_code_cache()),
+        }
+    }
+
+    /// `midge serve` with this store, both doors on ports of their own.
+    pub fn serve(binary: &str, store: &Path) -> Self {
+        Self::serve_at(binary, store, ["127.0.0.1:0", "127.0.0.1:0"])
+    }
+
+    /// `midge serve` with this store, functions and control at these addresses.
+    pub fn serve_at(binary: &str, store: &Path, [listen, control]: [&str; 2]) -> Self {
+        let mut command = bare(binary);
+        command.arg("serve").arg("--store").arg(store);
+        command.args(["--listen", listen, "--control", control]);
+        Self {
+            command,
+            cache_dir: None,
         }
     }
 
@@ -88,7 +99,7 @@ impl MidgeBuilder {
     /// Another folder for native code than the tests' own.
     #[must_use]
     pub fn cache_dir(mut self, folder: &Path) -> Self {
-        folder.clone_into(&mut self.cache_dir);
+        self.cache_dir = Some(folder.to_owned());
         self
     }
 
@@ -114,7 +125,9 @@ impl MidgeBuilder {
     }
 
     fn start_and(mut self, listens_at: impl Fn(&Midge) -> Option<SocketAddr>) -> Midge {
-        self.command.arg("--cache-dir").arg(&self.cache_dir);
+        if let Some(cache_dir) = &self.cache_dir {
+            self.command.arg("--cache-dir").arg(cache_dir);
+        }
         let mut child = self.command.spawn().expect("start midge");
         let stderr = child.stderr.take().expect("stderr is piped");
         let said = Arc::new(Mutex::new(String::new()));
@@ -141,6 +154,21 @@ impl Midge {
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Where the control door of a node is.
+    ///
+    /// # Panics
+    ///
+    /// It is no node, or said nothing about a control door.
+    pub fn control(&self) -> String {
+        let said = self.said();
+        let line = said.lines().find(|line| line.contains("control door"));
+        let line = line.unwrap_or_else(|| panic!("no control door:\n{said}"));
+        let start = line.find("http").expect("a URL behind the words");
+        let url = &line[start..];
+        let end = url.find(['"', ' ']).unwrap_or(url.len());
+        url[..end].to_owned()
     }
 
     /// The supervisor's process id.
@@ -218,6 +246,18 @@ impl Drop for Midge {
             }
         }
     }
+}
+
+/// A command of this binary, without what may be set where tests run.
+fn bare(binary: &str) -> Command {
+    let mut command = Command::new(binary);
+    command
+        .env_remove("MIDGE_LOG")
+        .env_remove("MIDGE_SECRET_KEY")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    command
 }
 
 /// The address in `listening on http://ADDR`, or in the same said as JSON.

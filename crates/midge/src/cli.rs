@@ -5,7 +5,12 @@
 //!
 //! **Invariant:** nothing is read from disk or bound while parsing.
 
+mod administration;
+mod functions;
 mod grants;
+mod node;
+mod secret;
+mod serve;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,7 +21,12 @@ use clap_complete::Shell;
 use midge_model::quantity::parse_duration;
 use midge_model::{CONCURRENCY_MAX, Limits};
 
+pub(crate) use self::administration::*;
+pub(crate) use self::functions::*;
 pub(crate) use self::grants::{GrantArgs, SecretSource};
+pub(crate) use self::node::{FormArgs, NodeArgs, ScopeArgs};
+pub(crate) use self::secret::*;
+pub(crate) use self::serve::ServeArgs;
 
 /// More worker processes than this help nobody; the number is there to stop a typing error.
 const WORKERS_MAX: i64 = 1024;
@@ -63,6 +73,42 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Serve functions over HTTP.
     Run(Box<RunArgs>),
+    /// Serve what people deploy.
+    Serve(Box<ServeArgs>),
+    /// Deploy functions to a node.
+    Deploy(Box<DeployArgs>),
+    /// List the functions of a namespace.
+    List(ListArgs),
+    /// List the revisions of a function.
+    Revisions(RevisionsArgs),
+    /// Show everything about a function or a revision.
+    Show(ShowArgs),
+    /// Remove a function with all its revisions.
+    Remove(RemoveArgs),
+    /// Give all traffic back to an earlier revision.
+    Rollback(RollbackArgs),
+    /// Show or split the traffic of a function.
+    Traffic(TrafficArgs),
+    /// Print what a function wrote.
+    Logs(LogsArgs),
+    /// Send one request to a function.
+    Invoke(Box<InvokeArgs>),
+    /// Give, list and remove secrets.
+    Secret(SecretArgs),
+    /// Make, list and revoke tokens.
+    Token(TokenArgs),
+    /// Make, list and remove namespaces.
+    Namespace(NamespaceArgs),
+    /// Show and change how much a namespace may hold.
+    Quota(QuotaArgs),
+    /// Print who changed what.
+    Audit(AuditArgs),
+    /// Remember a node and the token for it.
+    Login(LoginArgs),
+    /// Choose among the nodes that you logged in to.
+    Context(ContextArgs),
+    /// Verify, back up and restore a store on this machine.
+    Store(StoreArgs),
     /// Say what a WebAssembly file is, what it needs and what it offers.
     Inspect(InspectArgs),
     /// Compile into the cache, so that the first start compiles nothing.
@@ -73,10 +119,10 @@ pub(crate) enum Command {
     Doctor(DoctorArgs),
     /// Print a completion script for a shell.
     Completions(CompletionsArgs),
-    /// Takes traffic; started by `run` and spoken to over stdin and stdout.
+    /// Takes traffic; started by `run` and `serve`, and spoken to over stdin and stdout.
     #[command(hide = true)]
     Worker,
-    /// Compiles one component from stdin; started by `run` and `compile`.
+    /// Compiles one component from stdin; started by `run`, `serve` and `compile`.
     #[command(hide = true)]
     Compiler(CompilerArgs),
 }

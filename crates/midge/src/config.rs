@@ -8,6 +8,8 @@
 //! without touching a file or a socket has been checked.
 
 mod powers;
+mod serve;
+mod target;
 
 use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs as _};
@@ -19,6 +21,8 @@ use midge_model::{Grants, LimitsPatch, SecretGrant};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::powers::{LearnTo, PolicyChoice, PowersChoice, SecretChoice};
+pub(crate) use self::serve::ServeConfig;
+pub(crate) use self::target::{Target, contexts_file, environment_token};
 use crate::cli::{CacheArgs, LogArgs, RunArgs};
 use crate::cmd::fault::Hint;
 use crate::log::{Format, LogConfig};

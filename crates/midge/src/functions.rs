@@ -1,7 +1,7 @@
-//! Which functions `midge run` was pointed at.
+//! Which functions a command was pointed at.
 //!
-//! Reads a single component or a manifest, puts the flags over it
-//! (`functions/written.rs`) and resolves paths. Parsing the manifest is midge-model;
+//! Reads a single component or a manifest, as `midge deploy` sends it; for `midge run` puts the
+//! flags over it (`functions/written.rs`) and resolves paths. Parsing the manifest is midge-model;
 //! looking into components is the sandbox; what the operator allows is `policy.rs`.
 //!
 //! **Invariant:** a [`Function`] that comes out of here has limits within their
@@ -15,12 +15,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use midge_model::{
-    Digest, FunctionName, GrantConflict, Grants, LimitError, Limits, LimitsPatch,
-    MANIFEST_BYTES_MAX, Manifest, ManifestError, NamespaceName, Policy, Revision, Route,
-    RouteConflict, RouteTable, SecretText,
+    Digest, FunctionName, GrantConflict, Grants, LimitError, Limits, MANIFEST_BYTES_MAX, Manifest,
+    ManifestError, NamespaceName, Policy, Revision, Route, RouteConflict, RouteTable, SecretText,
 };
 
-use self::written::Written;
+pub(crate) use self::written::Written;
 use crate::cmd::fault::Hint;
 use crate::config::Overrides;
 
@@ -92,12 +91,19 @@ pub(crate) enum FunctionsError {
 
 impl Hint for FunctionsError {
     fn hint(&self) -> Option<String> {
+        self.hint_for("run")
+    }
+}
+
+impl FunctionsError {
+    /// What to type instead of what was typed for this command.
+    pub(crate) fn hint_for(&self, command: &str) -> Option<String> {
         match self {
-            Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                Some("midge run FILE.wasm, or a folder with a midge.toml".to_owned())
-            }
+            Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => Some(format!(
+                "midge {command} FILE.wasm, or a folder with a {MANIFEST}"
+            )),
             Self::NoManifest { path } => Some(format!(
-                "name a file, as in `midge run {}`, or write a {MANIFEST} there:\n    \
+                "name a file, as in `midge {command} {}`, or write a {MANIFEST} there:\n    \
                  [function.hello]\n    component = \"hello.wasm\"",
                 path.join("hello.wasm").display(),
             )),
@@ -114,6 +120,31 @@ impl Hint for FunctionsError {
     }
 }
 
+/// Functions as somebody wrote them, before anything on this machine was looked for.
+#[derive(Debug)]
+pub(crate) struct Source {
+    /// Where the manifest lies; `None` for a single component.
+    folder: Option<PathBuf>,
+    /// The functions.
+    pub(crate) functions: Vec<Written>,
+}
+
+/// The functions at `path` as written: components are where they lie, folders to grant are not
+/// looked for.
+///
+/// # Errors
+///
+/// The first thing that is wrong.
+pub(crate) fn source(path: &Path) -> Result<Source, FunctionsError> {
+    match manifest_at(path)? {
+        Some(manifest) => from_manifest(&manifest),
+        None => Ok(Source {
+            folder: None,
+            functions: vec![Written::single(path)],
+        }),
+    }
+}
+
 /// The functions at `path`, with what was typed put over what was written. Who asks for no limits
 /// gets the safe ones, as far as the policy allows those.
 ///
@@ -126,10 +157,15 @@ pub(crate) fn read(
     policy: &Policy,
 ) -> Result<Vec<Function>, FunctionsError> {
     let base = policy.lower(&NamespaceName::default(), &Limits::SAFE);
-    let functions = match manifest_at(path)? {
-        Some(manifest) => from_manifest(&manifest, typed, &base)?,
-        None => vec![single(path, typed, &base)?],
-    };
+    let Source { folder, functions } = source(path)?;
+    let functions = functions.into_iter().map(|written| {
+        let placed = match &folder {
+            Some(folder) => written.beside(folder),
+            None => written.alone(&typed.secrets),
+        };
+        placed.with(typed, &base)
+    });
+    let functions = functions.collect::<Result<Vec<_>, _>>()?;
     check_routes(&functions)?;
     Ok(functions)
 }
@@ -162,6 +198,7 @@ impl Function {
         Revision {
             namespace: NamespaceName::default(),
             function: self.name.clone(),
+            number: midge_model::RevisionNumber::FIRST,
             digest,
             grants: self.grants.clone(),
             limits: self.limits,
@@ -170,28 +207,7 @@ impl Function {
     }
 }
 
-/// One file is the whole site.
-fn single(path: &Path, typed: &Overrides, base: &Limits) -> Result<Function, FunctionsError> {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let written = Written {
-        name: FunctionName::from_file_stem(&stem),
-        component: path.to_owned(),
-        routes: vec!["/*".parse().expect("`/*` is a route")],
-        limits: LimitsPatch::default(),
-        grants: Grants {
-            // No manifest says who gets them, and there is nobody else.
-            secrets: typed.secrets.clone(),
-            ..Grants::default()
-        },
-    };
-    written.with(typed, base)
-}
-
-fn from_manifest(
-    path: &Path,
-    typed: &Overrides,
-    base: &Limits,
-) -> Result<Vec<Function>, FunctionsError> {
+fn from_manifest(path: &Path) -> Result<Source, FunctionsError> {
     let text = std::fs::read_to_string(path).map_err(|source| unreadable(path, source))?;
     if text.len() > MANIFEST_BYTES_MAX {
         return Err(FunctionsError::ManifestTooLong {
@@ -203,23 +219,13 @@ fn from_manifest(
         source,
     })?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    let functions = manifest.functions.into_iter().map(|(name, spec)| {
-        let mut grants = spec.grants();
-        for dir in &mut grants.dirs {
-            // What a manifest names lies beside it, wherever the command was typed.
-            dir.host = folder.join(&dir.host);
-        }
-        let component = folder.join(&spec.component);
-        let written = Written {
-            name,
-            component,
-            routes: spec.routes,
-            limits: spec.limits,
-            grants,
-        };
-        written.with(typed, base)
-    });
-    functions.collect()
+    let functions = manifest.functions.into_iter();
+    Ok(Source {
+        folder: Some(folder.to_owned()),
+        functions: functions
+            .map(|(name, spec)| Written::from_spec(name, spec, folder))
+            .collect(),
+    })
 }
 
 fn check_routes(functions: &[Function]) -> Result<(), FunctionsError> {

@@ -212,6 +212,7 @@ fn load(
     let revision = Revision {
         namespace: NamespaceName::default(),
         function: "canary".parse().expect("`canary` is a name"),
+        number: midge_model::RevisionNumber::FIRST,
         digest: Digest::of(text.as_bytes()),
         grants: Grants {
             tmp_bytes: Some(TMP_BYTES),
@@ -251,6 +252,7 @@ async fn run_once(canary: Rc<LoadedFunction>, place: Box<dyn std::any::Any>) -> 
         mount: "",
         deadline: Instant::now() + Limits::SAFE.time,
         permit: place,
+        ended: None,
     };
     let mut said = Vec::new();
     let answer = match canary.invoke(invocation).await {

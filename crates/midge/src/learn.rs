@@ -13,16 +13,13 @@ use midge_model::learned::{smallest, to_toml};
 use midge_model::{DirGrant, FunctionName, Grants, NamespaceName, Policy, TMP_GUEST_PATH, Use};
 
 use crate::functions::Function;
-use crate::protocol::{Event, UP_LINE_BYTES_MAX, to_line};
+use crate::protocol::{Event, in_groups, to_line};
 
 /// The private folder of a watched function whose manifest asks for none.
 const TMP_BYTES: u64 = 64 << 20;
 
 /// Different uses of one function over all workers; an honest function has a handful.
 const USES_MAX: usize = 4_096;
-
-/// What one event may carry; the rest of the line is for its frame.
-const EVENT_BYTES_MAX: usize = UP_LINE_BYTES_MAX - 4 * 1024;
 
 /// Leaves functions what nobody could guess: their folders, variables and secrets. What they are
 /// granted besides is what they turn out to need.
@@ -113,37 +110,23 @@ fn seen_from(folder: Option<&Path>, dir: &DirGrant) -> PathBuf {
 
 /// What a worker has to say about a function, in events that fit a line.
 pub(crate) fn events(function: &FunctionName, uses: Vec<Use>) -> Vec<Event> {
-    let mut events = Vec::new();
-    let (mut batch, mut batch_bytes) = (Vec::new(), 0);
-    let mut close = |batch: &mut Vec<Use>| {
-        if !batch.is_empty() {
-            events.push(Event::Used {
-                function: function.clone(),
-                uses: std::mem::take(batch),
-            });
-        }
-    };
-    for what in uses {
+    let grouped = in_groups(uses);
+    for what in grouped.too_long {
+        // A path of 60 KiB: no line of a manifest would hold it.
         let bytes = to_line(&what).len();
-        if bytes > EVENT_BYTES_MAX {
-            // A path of 60 KiB: no line of a manifest would hold it.
-            tracing::warn!(%function, bytes, "a use is too long to learn");
-            continue;
-        }
-        if batch_bytes + bytes > EVENT_BYTES_MAX {
-            close(&mut batch);
-            batch_bytes = 0;
-        }
-        batch_bytes += bytes;
-        batch.push(what);
+        tracing::warn!(%function, bytes, "a use is too long to learn");
     }
-    close(&mut batch);
-    events
+    let event = |uses| Event::Used {
+        function: function.clone(),
+        uses,
+    };
+    grouped.groups.into_iter().map(event).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::UP_LINE_BYTES_MAX;
 
     fn path_of(bytes: usize) -> Use {
         Use::Http {

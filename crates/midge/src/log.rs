@@ -9,18 +9,23 @@
 //! one stderr do not mix; and writing never waits: a terminal that is paused, or a
 //! pipe that nobody reads, costs lines (they are counted) and not requests.
 
+mod relay;
+
 use std::fmt;
 use std::io::Write as _;
+use std::sync::Arc;
 
 use midge_sandbox::GUEST_LOG_TARGET;
 use serde::{Deserialize, Serialize};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::filter::{EnvFilter, filter_fn};
+use tracing_subscriber::filter::{EnvFilter, FilterExt as _, filter_fn};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+pub(crate) use self::relay::Relay;
+use self::relay::RelayLayer;
 use crate::say;
 
 /// Lines that may wait for a slow reader of stderr; further ones are dropped.
@@ -48,12 +53,12 @@ pub(crate) enum Format {
     Json,
 }
 
-/// Sends events of this process to stderr from now on, until what it returns is dropped.
+/// Sends events of this process to stderr from now on, until what it returns is dropped; lines of
+/// guests to `relay`, too.
 #[must_use = "dropping it ends the log"]
-pub(crate) fn start(config: &LogConfig) -> Log {
+pub(crate) fn start(config: &LogConfig, relay: Option<Arc<Relay>>) -> Log {
     // `config.rs` has parsed the same text; a worker of another build might still disagree.
-    let filter = EnvFilter::try_new(&config.filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let registry = tracing_subscriber::registry().with(filter);
+    let filter = || EnvFilter::try_new(&config.filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let (writer, guard) = NonBlockingBuilder::default()
         .lossy(true)
         .buffered_lines_limit(LINES_WAITING_MAX)
@@ -64,18 +69,23 @@ pub(crate) fn start(config: &LogConfig) -> Log {
         .with_writer(writer.clone())
         // A stderr that nobody reads any more must not turn each line into a panic.
         .log_internal_errors(false);
+    let is_guests = |event: &tracing::Metadata<'_>| event.target() == GUEST_LOG_TARGET;
+    // What is shown on stderr is one choice, what people who may see a function's lines get is not.
+    let relayed = relay.map(|relay| RelayLayer(relay).with_filter(filter_fn(is_guests)));
+    let registry = tracing_subscriber::registry().with(relayed);
     match config.format {
         Format::Json => {
-            registry
-                .with(lines.json().flatten_event(true).with_current_span(false))
-                .init();
+            let all = lines.json().flatten_event(true).with_current_span(false);
+            registry.with(all.with_filter(filter())).init();
         }
         Format::Text => {
-            let ours = lines
-                .compact()
-                .with_ansi(config.colour)
-                .with_filter(filter_fn(|event| event.target() != GUEST_LOG_TARGET));
-            registry.with(ours).with(GuestLines { writer }).init();
+            let ours = lines.compact().with_ansi(config.colour);
+            let ours = ours.with_filter(filter().and(filter_fn(move |event| !is_guests(event))));
+            let guests = GuestLines { writer };
+            registry
+                .with(ours)
+                .with(guests.with_filter(filter()))
+                .init();
         }
     }
     Log {

@@ -91,3 +91,12 @@ pub(crate) fn name_process(name: &str) {
         tracing::debug!(%error, "process not named");
     }
 }
+
+/// The memory that a process holds now; nothing for one that is gone.
+pub(crate) fn resident_bytes(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = resident.and_then(|line| line.split_whitespace().next());
+    let kib: u64 = kib.and_then(|kib| kib.parse().ok()).unwrap_or(0);
+    kib.saturating_mul(1024)
+}

@@ -12,17 +12,25 @@
 mod cli;
 mod cmd;
 mod config;
+mod contexts;
+mod control_door;
+mod control_url;
+mod feed;
 mod functions;
 mod isolation;
 mod learn;
 mod log;
 mod machine;
+mod node;
+mod observed;
 mod policy;
 mod prepare;
+mod prompt;
 mod protocol;
 mod say;
 mod secrets;
 mod supervisor;
+mod table;
 mod worker;
 
 use std::process::ExitCode;

@@ -77,6 +77,19 @@ pub(crate) fn load(choice: &PolicyChoice) -> Result<Policy, PolicyFault> {
     Ok(policy.with_private(&choice.private))
 }
 
+/// The policy that holds for what people deploy: the file's, or that of who types nothing.
+///
+/// # Errors
+///
+/// The file cannot be read or is no policy.
+pub(crate) fn load_for_serve(choice: &PolicyChoice) -> Result<Policy, PolicyFault> {
+    let policy = match &choice.file {
+        Some(file) => read(file)?,
+        None => Policy::serve_default(),
+    };
+    Ok(policy.with_private(&choice.private))
+}
+
 /// The policy that lies beside a manifest, if there is one.
 pub(crate) fn beside(manifest: &Path) -> Option<PathBuf> {
     let policy = manifest.parent().unwrap_or(Path::new("")).join(POLICY);

@@ -11,13 +11,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
-use midge_model::{Digest, FunctionName};
+use midge_model::{Digest, FunctionName, Revision};
 use midge_sandbox::{ArtifactCache, CacheError, InspectError, Lookup, inspect};
 
 use crate::cmd::fault::Hint;
 use crate::functions::Function;
-use crate::protocol::PlannedRevision;
-use crate::supervisor::{Compiler, CompilersError, Job, Made, Progress};
+use crate::supervisor::{Compiler, CompilersError, Job, Made, Progress, Source};
 
 /// A larger file is no function; the largest known ones have 70 MB.
 const COMPONENT_BYTES_MAX: u64 = 1 << 30;
@@ -71,7 +70,9 @@ impl Hint for PrepareError {
 #[derive(Debug)]
 pub(crate) struct Prepared {
     /// One for each function, in the same order.
-    pub(crate) revisions: Vec<PlannedRevision>,
+    pub(crate) revisions: Vec<Revision>,
+    /// Where native code lies, by component.
+    pub(crate) artifacts: BTreeMap<Digest, PathBuf>,
     /// What was not in the cache before.
     pub(crate) made: Vec<Made>,
 }
@@ -109,13 +110,10 @@ pub(crate) async fn prepare(
     let revisions = functions
         .iter()
         .zip(digests)
-        .map(|(function, digest)| PlannedRevision {
-            revision: function.revision(digest),
-            artifact: artifacts[&digest].clone(),
-            secrets: function.secrets.clone(),
-        });
+        .map(|(function, digest)| function.revision(digest));
     Ok(Prepared {
         revisions: revisions.collect(),
+        artifacts,
         made,
     })
 }
@@ -166,7 +164,7 @@ fn job(function: &Function, source: &[u8], digest: Digest) -> Result<Job, Prepar
     })?;
     Ok(Job {
         function: function.name.clone(),
-        component: function.component.clone(),
+        source: Source::File(function.component.clone()),
         digest,
         size_bytes: inspection.size_bytes,
     })

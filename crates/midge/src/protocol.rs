@@ -1,86 +1,100 @@
 //! What supervisor and worker say to each other.
 //!
-//! JSON objects, one a line: a `Plan` first and then `Order`s down the worker's
-//! stdin, `Event`s up its stdout. A worker in the supervisor's own process gets
+//! JSON objects, one a line (`protocol/lines.rs`): a `Plan` first and then `Order`s down the
+//! worker's stdin, `Event`s up its stdout. A worker in the supervisor's own process gets
 //! the same values over channels. What they do about them is `supervisor/` and
 //! `worker.rs`.
 //!
 //! **Invariant:** both ends are the same binary, so the format carries no
 //! version; a line longer than its bound ends the conversation.
 
+mod lines;
+mod spelling;
+
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::RawFd;
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use midge_ingress::IngressConfig;
-use midge_model::{FunctionName, Revision, SecretText, Use};
-use midge_sandbox::{PowersConfig, SandboxConfig, UsagePlan};
-use serde::de::DeserializeOwned;
+use midge_model::{
+    Digest, FunctionName, NamespaceName, Revision, RevisionNumber, SecretText, Timestamp, Traffic,
+    Use,
+};
+use midge_runtime::FunctionTally;
+use midge_sandbox::{PowersConfig, SandboxConfig};
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncRead, AsyncReadExt as _};
 
+pub(crate) use self::lines::{
+    DOWN_LINE_BYTES_MAX, Lines, UP_LINE_BYTES_MAX, add_line, in_groups, line_bytes, to_line,
+};
+pub(crate) use self::spelling::SECRET_DIGITS;
 use crate::config::TlsPaths;
 use crate::log::LogConfig;
-
-/// The longest line down: a plan of ten thousand functions with large environments fits.
-pub(crate) const DOWN_LINE_BYTES_MAX: usize = 256 * 1024 * 1024;
-
-/// The longest line up. A worker runs foreign code, so it is not trusted with our memory.
-pub(crate) const UP_LINE_BYTES_MAX: usize = 64 * 1024;
 
 /// How often a worker says that it is alive.
 pub(crate) const ALIVE_EVERY: Duration = Duration::from_secs(1);
 
-/// How long a worker may say nothing before it counts as stuck. No request may hold the thread
-/// that long, so only a fault of ours can; a machine under load may well be slow.
+/// How long a worker may say nothing, or take no order, before it counts as stuck. No request may
+/// hold the thread that long, so only a fault of ours can; a machine under load may well be slow.
 pub(crate) const SILENT_MAX: Duration = Duration::from_secs(20);
 
 /// How many orders or events may wait on one channel.
 pub(crate) const CHANNEL_LINES: usize = 64;
 
+/// Folders with a quota on one node. The page of their counts has room for so many.
+pub(crate) const FOLDERS_MAX: usize = 4_096;
+
 /// Where a worker process finds the listening socket: the first after the standard three, as the
 /// socket activation protocol wants it.
 pub(crate) const LISTENER_FD: RawFd = 3;
 
+/// Where a worker process finds the node's own door, when it has one: the second, for the same
+/// reason.
+pub(crate) const INTERNAL_FD: RawFd = 4;
+
 /// Where a worker process finds the page of counters.
-pub(crate) const COUNTERS_FD: RawFd = 4;
+pub(crate) const COUNTERS_FD: RawFd = 5;
 
 /// Where a worker process finds the counts of folders with a quota.
-pub(crate) const USAGE_FD: RawFd = 5;
+pub(crate) const USAGE_FD: RawFd = 6;
 
-/// Everything a worker needs to know to serve.
+/// Everything a worker needs to know before it is told about functions.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Plan {
     /// Which worker this is, from 0.
     pub(crate) worker: usize,
     /// How many there are.
     pub(crate) workers: usize,
-    /// What to serve.
-    pub(crate) revisions: Vec<PlannedRevision>,
+    /// Below which domain functions have addresses of their own; empty for none.
+    pub(crate) domain: String,
     /// How to speak HTTP.
     pub(crate) ingress: IngressConfig,
     /// How to run guests.
     pub(crate) sandbox: SandboxConfig,
     /// What to lend them.
     pub(crate) powers: PowersConfig,
+    /// Where native code lies.
+    pub(crate) cache_dir: PathBuf,
+    /// Where folders of functions are made when they are first needed.
+    pub(crate) data_root: Option<PathBuf>,
     /// The certificate, when HTTPS is asked for.
     pub(crate) tls: Option<TlsPaths>,
     /// How long requests in flight may go on when no supervisor is left to decide.
     pub(crate) grace: Duration,
+    /// Whether a function that cannot be loaded before the door opens keeps it shut. On a node
+    /// that people deploy to it must not: the others have to be served.
+    pub(crate) strict: bool,
+    /// Whether lines of guests and what invocations came to are passed on to the supervisor.
+    pub(crate) tells: bool,
     /// What is logged, and how.
     pub(crate) log: LogConfig,
-}
-
-impl Plan {
-    /// Which folder's count stands where.
-    pub(crate) fn usage(&self) -> UsagePlan {
-        let revisions = self.revisions.iter();
-        UsagePlan::of(revisions.map(|planned| &planned.revision.grants))
-    }
 }
 
 /// What a worker shares with its siblings, besides files.
@@ -88,6 +102,8 @@ impl Plan {
 pub(crate) struct Shared {
     /// Where requests come from.
     pub(crate) listener: TcpListener,
+    /// Where the node itself sends requests, when it does.
+    pub(crate) internal: Option<UnixListener>,
     /// How many invocations run on the whole node.
     pub(crate) counters: File,
     /// How much lies in the folders that have a quota.
@@ -101,29 +117,98 @@ impl Shared {
     ///
     /// There are no descriptors left.
     pub(crate) fn try_clone(&self) -> io::Result<Self> {
+        let internal = self.internal.as_ref().map(UnixListener::try_clone);
         Ok(Self {
             listener: self.listener.try_clone()?,
+            internal: internal.transpose()?,
             counters: self.counters.try_clone()?,
             usage: self.usage.try_clone()?,
         })
     }
 }
 
-/// A revision and where its native code lies.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct PlannedRevision {
-    /// What to serve.
-    pub(crate) revision: Revision,
-    /// Its native code.
-    pub(crate) artifact: PathBuf,
-    /// The secrets it was granted, by name.
-    pub(crate) secrets: BTreeMap<String, SecretText>,
+/// Which function, over all namespaces.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(crate) struct FunctionKey {
+    /// Whose it is.
+    pub(crate) namespace: NamespaceName,
+    /// What it is called there.
+    pub(crate) function: FunctionName,
 }
 
-/// What a supervisor tells a serving worker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+impl fmt::Display for FunctionKey {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}/{}", self.namespace, self.function)
+    }
+}
+
+/// A function as a worker is to serve it from now on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PlannedFunction {
+    /// Which function.
+    pub(crate) key: FunctionKey,
+    /// Its column in the page of counters.
+    pub(crate) column: usize,
+    /// Which of its revisions answer.
+    pub(crate) traffic: Traffic,
+    /// Those that are kept.
+    pub(crate) revisions: Vec<PlannedRevision>,
+    /// The values of the secrets that any of them was granted, by name.
+    #[serde(with = "spelling::secrets")]
+    pub(crate) secrets: BTreeMap<String, SecretText>,
+    /// The number of this order; a later one has a higher one.
+    pub(crate) seq: u64,
+}
+
+/// A revision and what belongs to it without being part of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PlannedRevision {
+    /// What to serve.
+    #[serde(with = "spelling::shared")]
+    pub(crate) revision: Arc<Revision>,
+    /// Where its folders with a quota are counted, in the order of its grants.
+    pub(crate) folders: Vec<usize>,
+}
+
+impl PlannedFunction {
+    /// The values of the secrets that one of its revisions was granted.
+    pub(crate) fn secrets_of(&self, revision: &Revision) -> BTreeMap<String, SecretText> {
+        let grants = revision.grants.secrets.iter();
+        let valued = grants.filter_map(|grant| self.secrets.get_key_value(&grant.name));
+        valued
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
+    }
+}
+
+/// What a supervisor tells a worker.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Order {
+    /// Serve a function so.
+    Apply {
+        /// How.
+        #[serde(with = "spelling::shared")]
+        function: Arc<PlannedFunction>,
+        /// Whether revisions with traffic are loaded before the function is swapped in.
+        preload: bool,
+    },
+    /// Serve a function no more.
+    Remove {
+        /// Which.
+        key: FunctionKey,
+        /// The number of this order.
+        seq: u64,
+    },
+    /// All that there is was told: open the door.
+    Start,
+    /// What became of native code that was asked for.
+    NativeCode {
+        /// The component's digest.
+        digest: Digest,
+        /// Why there is none; with `None` it is in the cache now.
+        fault: Option<String>,
+    },
     /// Take no more requests, finish those in flight, then exit.
     Drain,
     /// Cut what is still in flight and exit.
@@ -133,13 +218,38 @@ pub(crate) enum Order {
 }
 
 /// What a worker tells its supervisor.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Event {
     /// It accepts connections.
     Ready,
     /// Its thread still turns; said again and again.
     Alive,
+    /// It serves a function as this order says, or a later one; or why it does not.
+    Applied {
+        /// Which function.
+        key: FunctionKey,
+        /// The order's number.
+        seq: u64,
+        /// What was wrong, as a chain of causes.
+        fault: Option<String>,
+    },
+    /// A function's native code is not in the cache.
+    NeedsNativeCode {
+        /// Whose.
+        key: FunctionKey,
+        /// The component's digest.
+        digest: Digest,
+    },
+    /// Lines that guests wrote.
+    Wrote {
+        /// The lines, oldest first.
+        lines: Vec<GuestLine>,
+        /// How many more there were, which are lost.
+        lost: u64,
+    },
+    /// What invocations came to since this was last said.
+    Tallies(Vec<FunctionTally>),
     /// A watched function was seen to use these for the first time in this worker.
     Used {
         /// Which function.
@@ -166,6 +276,23 @@ pub(crate) enum Event {
     },
 }
 
+/// A line that a guest wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct GuestLine {
+    /// Whose guest.
+    pub(crate) key: FunctionKey,
+    /// Which of its revisions.
+    pub(crate) revision: RevisionNumber,
+    /// When.
+    pub(crate) at: Timestamp,
+    /// Which request it was about.
+    pub(crate) request_id: String,
+    /// `stdout` or `stderr`.
+    pub(crate) stream: String,
+    /// What it says.
+    pub(crate) line: String,
+}
+
 /// What a compiler answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -182,91 +309,4 @@ pub(crate) enum Compiled {
         /// The remedy.
         hint: Option<String>,
     },
-}
-
-/// One value as a line.
-pub(crate) fn to_line(value: &impl Serialize) -> Vec<u8> {
-    let mut line = serde_json::to_vec(value).expect("plans, orders and events have string keys");
-    line.push(b'\n');
-    line
-}
-
-/// Reads values that come one a line.
-#[derive(Debug)]
-pub(crate) struct Lines<R> {
-    from: R,
-    waiting: Vec<u8>,
-    line_bytes_max: usize,
-}
-
-impl<R: AsyncRead + Unpin> Lines<R> {
-    /// Reads from `from`, and gives up at a line longer than `line_bytes_max`.
-    pub(crate) fn new(from: R, line_bytes_max: usize) -> Self {
-        Self {
-            from,
-            waiting: Vec::new(),
-            line_bytes_max,
-        }
-    }
-
-    /// The next value, or `None` at the end. May be dropped at any await without losing a byte.
-    ///
-    /// # Errors
-    ///
-    /// The other end broke the agreement or the pipe; the conversation is over.
-    pub(crate) async fn next<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
-        let mut searched = 0;
-        loop {
-            if let Some(at) = self.waiting[searched..]
-                .iter()
-                .position(|byte| *byte == b'\n')
-            {
-                let value = serde_json::from_slice(&self.waiting[..searched + at])?;
-                self.waiting.drain(..=searched + at);
-                return Ok(Some(value));
-            }
-            searched = self.waiting.len();
-            if searched > self.line_bytes_max {
-                let most = self.line_bytes_max;
-                return Err(io::Error::other(format!(
-                    "a line is longer than {most} bytes"
-                )));
-            }
-            if self.from.read_buf(&mut self.waiting).await? == 0 {
-                return Ok(None);
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn values_come_out_as_they_went_in_whatever_the_chunks() {
-        let mut bytes = to_line(&Event::Ready);
-        bytes.extend(to_line(&Event::Drained {
-            finished: 3,
-            cut: 1,
-        }));
-        let (one, rest) = bytes.split_at(4);
-        let mut lines = Lines::new(one.chain(rest), UP_LINE_BYTES_MAX);
-        assert_eq!(lines.next().await.unwrap(), Some(Event::Ready));
-        assert_eq!(
-            lines.next().await.unwrap(),
-            Some(Event::Drained {
-                finished: 3,
-                cut: 1
-            })
-        );
-        assert_eq!(lines.next::<Event>().await.unwrap(), None);
-    }
-
-    #[tokio::test]
-    async fn a_line_without_end_is_refused() {
-        let mut lines = Lines::new(tokio::io::repeat(b'x'), 1000);
-        let error = lines.next::<Event>().await.unwrap_err();
-        assert_eq!(error.to_string(), "a line is longer than 1000 bytes");
-    }
 }

@@ -16,6 +16,9 @@ use anstyle::{AnsiColor, Style};
 /// The style of the word `error:`.
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 
+/// The style of the word `warning:`.
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+
 /// The style of the word `hint:`.
 const HINT: Style = AnsiColor::Cyan.on_default().bold();
 
@@ -46,9 +49,51 @@ pub(crate) fn data(text: &str) -> Result<(), OutputClosed> {
         .map_err(|source| OutputClosed { source })
 }
 
+/// Writes one record to stdout: a line of JSON.
+///
+/// # Errors
+///
+/// The reader is gone or the disk is full; stop, there is nothing else to do.
+pub(crate) fn record(record: &impl serde::Serialize) -> Result<(), OutputClosed> {
+    // JSON writes control characters as escapes, so nothing has to be stripped.
+    let line = serde_json::to_string(record).map_err(|source| OutputClosed {
+        source: source.into(),
+    })?;
+    data(&format!("{line}\n"))
+}
+
+/// Writes bytes to stdout exactly as they are, but for a terminal, which is shown text.
+///
+/// # Errors
+///
+/// The reader is gone or the disk is full; stop, there is nothing else to do.
+pub(crate) fn bytes(bytes: &[u8]) -> Result<(), OutputClosed> {
+    if is_output_terminal() {
+        return data(&clean_text(&String::from_utf8_lossy(bytes)));
+    }
+    let mut stdout = io::stdout().lock();
+    stdout
+        .write_all(bytes)
+        .and_then(|()| stdout.flush())
+        .map_err(|source| OutputClosed { source })
+}
+
 /// Writes one line of words to stderr.
 pub(crate) fn line(text: &str) {
     stderr(&format!("{}\n", clean_line(text)));
+}
+
+/// Writes words of several lines to stderr, newlines included by the caller.
+pub(crate) fn text(text: &str) {
+    stderr(&clean(text));
+}
+
+/// Writes one line of words to stderr that somebody should see, although we carried on.
+pub(crate) fn warning(text: &str) {
+    stderr(&format!(
+        "{WARNING}warning:{WARNING:#} {}\n",
+        clean_line(text)
+    ));
 }
 
 /// Writes an error and its remedy to stderr.
@@ -70,6 +115,11 @@ pub(crate) fn is_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
+/// Whether data is read by a person at a terminal.
+pub(crate) fn is_output_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
 /// Whether stderr takes colours.
 pub(crate) fn has_colour() -> bool {
     anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never
@@ -78,6 +128,13 @@ pub(crate) fn has_colour() -> bool {
 /// Text of several lines without its control characters.
 pub(crate) fn clean(text: &str) -> Cow<'_, str> {
     strip(text, |letter| is_harmful(letter) && letter != '\n')
+}
+
+/// The same for text that is laid out with tabs.
+fn clean_text(text: &str) -> Cow<'_, str> {
+    strip(text, |letter| {
+        is_harmful(letter) && !matches!(letter, '\n' | '\t')
+    })
 }
 
 /// Text that must stay on one line, without its control characters.

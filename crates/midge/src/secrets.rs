@@ -158,6 +158,15 @@ impl Secrets {
     }
 }
 
+/// The value that a file of its own holds.
+///
+/// # Errors
+///
+/// The file cannot be read, or holds none.
+pub(crate) fn in_file(name: &str, path: &Path) -> Result<SecretText, SecretsError> {
+    value(name, single(path)?)
+}
+
 /// The value from the environment, if it is there.
 fn variable(name: &str) -> Result<Option<String>, SecretsError> {
     let value = config::secret_variable(name).map(|value| value.into_string());

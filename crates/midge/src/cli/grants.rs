@@ -121,7 +121,7 @@ impl FromStr for SecretSource {
 }
 
 /// An address and no name: who would be asked for that one?
-fn name_server(text: &str) -> Result<SocketAddr, &'static str> {
+pub(super) fn name_server(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse()
         .map_err(|_| "not an address and a port, write for example `127.0.0.1:53` or `[::1]:53`")
 }

@@ -16,7 +16,7 @@ use crate::{functions, log, say};
 /// Compiles what is not in the cache yet.
 pub(super) fn run(args: CompileArgs) -> anyhow::Result<Ending> {
     let log = config::default_log().map_err(hinted)?;
-    let _log = log::start(&log);
+    let _log = log::start(&log, None);
     let cache_dir = config::cache_dir(args.cache).map_err(hinted)?;
     let functions =
         functions::read(&args.path, &Overrides::default(), &Policy::operator()).map_err(hinted)?;
@@ -33,12 +33,12 @@ pub(super) fn run(args: CompileArgs) -> anyhow::Result<Ending> {
 }
 
 fn show(prepared: &Prepared) -> anyhow::Result<()> {
-    for planned in &prepared.revisions {
-        let function = &planned.revision.function;
+    for revision in &prepared.revisions {
+        let function = &revision.function;
         match prepared
             .made
             .iter()
-            .find(|made| made.digest == planned.revision.digest)
+            .find(|made| made.digest == revision.digest)
         {
             Some(made) if made.took < SHOWN_AFTER => {
                 say::line(&format!(
@@ -50,7 +50,8 @@ fn show(prepared: &Prepared) -> anyhow::Result<()> {
             Some(_) => {}
             None => say::line(&format!("{function} was compiled before")),
         }
-        say::data(&format!("{}\n", planned.artifact.display()))?;
+        let artifact = prepared.artifacts[&revision.digest].display();
+        say::data(&format!("{artifact}\n"))?;
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use crate::{log, say};
 
 /// Runs the canaries and tells what they found.
 pub(super) fn run(args: DoctorArgs) -> anyhow::Result<Ending> {
-    let _log = log::start(&config::default_log().map_err(hinted)?);
+    let _log = log::start(&config::default_log().map_err(hinted)?, None);
     let cache_dir = config::cache_dir(args.cache).map_err(hinted)?;
     let (cache, sandbox) = super::open_cache(&cache_dir)?;
     let folder = tempfile::Builder::new()

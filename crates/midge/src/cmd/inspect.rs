@@ -8,7 +8,6 @@
 //! **Invariant:** text from inside the file is printed without its control
 //! characters.
 
-use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -21,9 +20,7 @@ use super::Ending;
 use super::fault::{hinted, with_hint};
 use crate::cli::InspectArgs;
 use crate::say;
-
-/// How wide the column of names is.
-const NAME_WIDTH: usize = 10;
+use crate::table::Facts;
 
 /// Prints what the file is to stdout.
 pub(super) fn run(args: &InspectArgs) -> anyhow::Result<Ending> {
@@ -78,11 +75,11 @@ impl Report<'_> {
             imports,
             exports,
         } = self.inspection;
-        let mut text = Text::default();
-        text.row("file", &self.file.display().to_string());
-        text.row("contract", &contract.to_string());
+        let mut text = Facts::default();
+        text.row("file", &self.file.display());
+        text.row("contract", contract);
         text.row("size", &format_bytes(*size_bytes));
-        text.row("digest", &digest.to_string());
+        text.row("digest", digest);
         text.rows("made with", producers.iter().map(producer));
         text.rows("imports", imports.iter().map(import));
         text.rows("exports", exports.iter().cloned());
@@ -96,30 +93,7 @@ impl Report<'_> {
             "bounds",
             bounds.map(|bound| format!("{} {}", bound.name, bound.value)),
         );
-        text.0
-    }
-}
-
-/// Two columns: names, and what stands behind them.
-#[derive(Default)]
-struct Text(String);
-
-impl Text {
-    fn row(&mut self, name: &str, value: &str) {
-        let value = say::clean_line(value);
-        writeln!(self.0, "{name:NAME_WIDTH$} {value}").expect("a String takes all writes");
-    }
-
-    /// One line for each value; the name stands before the first.
-    fn rows(&mut self, name: &str, values: impl IntoIterator<Item = String>) {
-        let mut name = name;
-        for value in values {
-            self.row(name, &value);
-            name = "";
-        }
-        if !name.is_empty() {
-            self.row(name, "none");
-        }
+        text.to_text()
     }
 }
 

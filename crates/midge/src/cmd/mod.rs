@@ -5,24 +5,46 @@
 //!
 //! **Invariant:** a command returns; it never exits the process itself.
 
+mod audit;
 mod compile;
 mod compiler;
 mod completions;
+mod context;
+pub(crate) mod deploy;
 mod doctor;
 pub(crate) mod fault;
 mod inspect;
+mod invoke;
+mod list;
+mod login;
+mod logs;
+mod namespace;
 mod policy;
+mod quota;
+mod remove;
+mod revisions;
+mod rollback;
 mod run;
+mod secret;
+mod serve;
+mod session;
+mod show;
+mod store;
+mod token;
+mod traffic;
 mod worker;
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use midge_model::Timestamp;
 use midge_sandbox::{ArtifactCache, Engine, SandboxConfig};
 use tokio::task::LocalSet;
 
 use crate::cli::{Args, Command};
+use crate::table::Table;
+use crate::{prompt, say};
 
 /// Instances alive at once in one worker. Each reserves 8 GiB of address space, of which a
 /// process has 128 TiB.
@@ -45,8 +67,34 @@ pub(crate) enum Ending {
 ///
 /// What was refused or failed, ready to print.
 pub(crate) fn run(args: Args) -> anyhow::Result<Ending> {
+    match dispatch(args) {
+        // Whoever types Ctrl-C at a question knows what they did.
+        Err(error) if prompt::is_interruption(&error) => Ok(Ending::Interrupted),
+        done => done,
+    }
+}
+
+fn dispatch(args: Args) -> anyhow::Result<Ending> {
     match args.command {
         Command::Run(args) => run::run(*args),
+        Command::Serve(args) => serve::run(*args),
+        Command::Deploy(args) => deploy::run(&args),
+        Command::List(args) => list::run(&args),
+        Command::Revisions(args) => revisions::run(&args),
+        Command::Show(args) => show::run(&args),
+        Command::Remove(args) => remove::run(&args),
+        Command::Rollback(args) => rollback::run(&args),
+        Command::Traffic(args) => traffic::run(&args),
+        Command::Logs(args) => logs::run(&args),
+        Command::Invoke(args) => invoke::run(*args),
+        Command::Secret(args) => secret::run(args),
+        Command::Token(args) => token::run(args),
+        Command::Namespace(args) => namespace::run(args),
+        Command::Quota(args) => quota::run(args),
+        Command::Audit(args) => audit::run(&args),
+        Command::Login(args) => login::run(args),
+        Command::Context(args) => context::run(args),
+        Command::Store(args) => store::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Compile(args) => compile::run(args),
         Command::Policy(args) => policy::run(args),
@@ -54,6 +102,28 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Ending> {
         Command::Completions(args) => completions::run(&args),
         Command::Worker => worker::run(),
         Command::Compiler(args) => compiler::run(&args),
+    }
+}
+
+/// Prints records, or says in words that there are none.
+fn print<const N: usize>(
+    table: &Table<N>,
+    nothing: impl FnOnce() -> String,
+) -> anyhow::Result<Ending> {
+    if table.is_empty() {
+        say::line(&nothing());
+    } else {
+        say::data(&table.to_text(say::is_output_terminal()))?;
+    }
+    Ok(Ending::Done)
+}
+
+/// A moment as tables have it: to the second.
+fn moment(at: Timestamp) -> String {
+    let text = at.to_string();
+    match text.split_once('.') {
+        Some((seconds, _)) => format!("{seconds}Z"),
+        None => text,
     }
 }
 

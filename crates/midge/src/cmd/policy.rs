@@ -20,7 +20,7 @@ pub(super) fn run(args: PolicyArgs) -> anyhow::Result<Ending> {
 }
 
 fn check(args: PolicyCheckArgs) -> anyhow::Result<Ending> {
-    let _log = log::start(&config::default_log().map_err(hinted)?);
+    let _log = log::start(&config::default_log().map_err(hinted)?, None);
     let beside = functions::manifest_at(&args.path).map_err(hinted)?;
     let beside = beside.and_then(|manifest| policy::beside(&manifest));
     let choice = PolicyChoice {

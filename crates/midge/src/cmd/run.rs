@@ -9,26 +9,35 @@
 
 mod asked;
 
+use std::collections::BTreeMap;
+use std::future::pending;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use midge_ingress::{IngressConfig, Tls};
-use midge_sandbox::{NodePowers, PowersConfig, SandboxConfig};
+use midge_model::{Revision, Traffic};
+use midge_sandbox::{NodePowers, PowersConfig, SandboxConfig, UsagePage};
 
 use self::asked::Asked;
 use super::Ending;
 use super::fault::hinted;
 use crate::cli::RunArgs;
 use crate::config::{self, RunConfig, TlsPaths};
+use crate::functions::Function;
+use crate::learn::Learned;
 use crate::log::{Format, LogConfig};
-use crate::prepare::prepare;
-use crate::protocol::{Plan, PlannedRevision, Shared};
-use crate::supervisor::{self, Compiler, Node, Progress};
+use crate::observed::Observed;
+use crate::prepare::{Prepared, prepare};
+use crate::protocol::{FOLDERS_MAX, FunctionKey, Plan, Shared};
+use crate::supervisor::{
+    self, Beside, Compiler, Components, NativeCode, Node, Progress, Roster, WantedFunction,
+};
 use crate::{log, machine, say};
 
 /// What every worker's door allows; see `IngressConfig` for what each bound means.
-const INGRESS: IngressConfig = IngressConfig {
+pub(super) const INGRESS: IngressConfig = IngressConfig {
     connections_max: 10_000,
     header_timeout: Duration::from_secs(10),
     idle_timeout: Duration::from_secs(75),
@@ -47,7 +56,7 @@ const LEARNING: &str = "learning: functions may do everything that the policy al
 /// Serves until told to stop.
 pub(super) fn run(args: RunArgs) -> anyhow::Result<Ending> {
     let config = RunConfig::new(args).map_err(hinted)?;
-    let _log = log::start(&config.log);
+    let _log = log::start(&config.log, None);
     machine::raise_descriptor_limit();
     super::block_on(serve(config))?
 }
@@ -74,23 +83,31 @@ async fn serve(mut config: RunConfig) -> anyhow::Result<Ending> {
     let address = listener
         .local_addr()
         .context("read the listening address")?;
-    let ready = Ready::new(address, &config, &prepared.revisions);
-    let plan = plan(&config, (sandbox, powers), prepared.revisions);
-    let counters = supervisor::page::counters(plan.workers, plan.revisions.len())
-        .context("make the page of counters")?;
-    let usage = supervisor::page::usage(plan.workers, plan.usage().folders())
-        .context("make the page of folders' counts")?;
+    let mut ready = Ready::new(address, &config, &prepared.revisions);
+    let plan = plan(&config, sandbox, powers);
+    let counters = supervisor::page::counters(plan.workers).context("make the page of counters")?;
+    let usage =
+        supervisor::page::usage(plan.workers).context("make the page of folders' counts")?;
+    let roster = roster(&asked.functions, &prepared, (&usage, plan.workers))?;
+    let components = components(&asked.functions, &prepared);
     let node = Node {
         plan,
+        roster,
+        native: NativeCode::new(cache, compiler, components, progress),
+        observed: Arc::new(Observed::new(midge_store::now())),
+        relay: None,
+        learned: Learned::of(asked.functions.iter().map(|function| &function.name)),
         shared: Shared {
             listener,
+            internal: None,
             counters,
             usage,
         },
         workers: config.workers,
         grace: config.grace,
+        is_service: false,
     };
-    let life = supervisor::supervise(node, || ready.announce())
+    let life = supervisor::supervise(node, &mut ready)
         .await
         .map_err(hinted)?;
     if let Some(to) = &config.powers.learn {
@@ -100,35 +117,70 @@ async fn serve(mut config: RunConfig) -> anyhow::Result<Ending> {
 }
 
 /// A certificate that cannot be used is known before anything is compiled.
-fn check_tls(paths: Option<&TlsPaths>) -> anyhow::Result<()> {
+pub(super) fn check_tls(paths: Option<&TlsPaths>) -> anyhow::Result<()> {
     if let Some(TlsPaths { cert, key }) = paths {
         Tls::load(cert, key)?;
     }
     Ok(())
 }
 
-fn plan(
-    config: &RunConfig,
-    (sandbox, powers): (SandboxConfig, PowersConfig),
-    revisions: Vec<PlannedRevision>,
-) -> Plan {
+/// What all workers are to serve: everything, loaded before the door opens.
+fn roster(
+    functions: &[Function],
+    prepared: &Prepared,
+    (usage, workers): (&std::fs::File, usize),
+) -> anyhow::Result<Arc<Roster>> {
+    let usage = UsagePage::map(usage, workers, FOLDERS_MAX);
+    let roster = Roster::new(Some(usage.context("share the counts of folders")?), true);
+    for (function, revision) in functions.iter().zip(&prepared.revisions) {
+        let wanted = WantedFunction {
+            key: FunctionKey {
+                namespace: revision.namespace.clone(),
+                function: revision.function.clone(),
+            },
+            traffic: Traffic::all_to(revision.number),
+            revisions: vec![(revision.clone(), function.secrets.clone())],
+            version: 0,
+        };
+        roster.set(wanted).context("give each function its place")?;
+    }
+    roster.complete();
+    Ok(roster)
+}
+
+/// Where native code can be made from again, should the cache be wiped.
+fn components(functions: &[Function], prepared: &Prepared) -> Components {
+    let revisions = prepared.revisions.iter();
+    let files = revisions.zip(functions).map(|(revision, function)| {
+        let component = function.component.clone();
+        (revision.digest, component)
+    });
+    Components::Files(files.collect::<BTreeMap<_, _>>())
+}
+
+fn plan(config: &RunConfig, sandbox: SandboxConfig, powers: PowersConfig) -> Plan {
     Plan {
         worker: 0,
         workers: config.workers.count(),
-        revisions,
+        // Functions answer where their manifest says, whatever the host.
+        domain: String::new(),
         ingress: IngressConfig {
             receipt: config.receipt,
             ..INGRESS
         },
         sandbox,
         powers,
+        cache_dir: config.cache_dir.clone(),
+        data_root: None,
         tls: config.tls.clone(),
         grace: config.grace,
+        strict: true,
+        tells: false,
         log: config.log.clone(),
     }
 }
 
-fn conclude(ending: supervisor::Ending) -> Ending {
+pub(super) fn conclude(ending: supervisor::Ending) -> Ending {
     match ending {
         supervisor::Ending::Interrupted => Ending::Interrupted,
         supervisor::Ending::Drained(total) => {
@@ -162,14 +214,13 @@ struct Ready {
 }
 
 impl Ready {
-    fn new(address: SocketAddr, config: &RunConfig, revisions: &[PlannedRevision]) -> Self {
+    fn new(address: SocketAddr, config: &RunConfig, revisions: &[Revision]) -> Self {
         let scheme = if config.tls.is_some() {
             "https"
         } else {
             "http"
         };
-        let routes = revisions.iter().flat_map(|planned| {
-            let revision = &planned.revision;
+        let routes = revisions.iter().flat_map(|revision| {
             let function = revision.function.to_string();
             revision
                 .routes
@@ -211,4 +262,18 @@ impl Ready {
             Format::Text => say::line(&format!("listening on {}", self.url)),
         }
     }
+}
+
+impl Beside for Ready {
+    fn ready(&mut self) {
+        self.announce();
+    }
+
+    fn reload(&mut self) {}
+
+    async fn broken(&mut self) -> String {
+        pending().await
+    }
+
+    async fn close(&mut self, _: Duration) {}
 }

@@ -1,28 +1,30 @@
 //! `midge worker`: a worker as a process of its own.
 //!
-//! Connects the pipes and the inherited socket to `worker::serve`: the plan and
+//! Connects the pipes and the inherited sockets to `worker::serve`: the plan and
 //! the orders come from stdin, events go to stdout. What a worker does is
 //! `worker.rs`.
 //!
 //! **Invariant:** when stdin ends, for whatever reason, so does the worker;
 //! a lost supervisor leaves no orphans.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write as _;
+use std::fs::OpenOptions;
 use std::os::fd::AsFd as _;
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use listenfd::ListenFd;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::unix::pipe;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::Ending;
+use crate::log::{self, Relay};
 use crate::protocol::{
     CHANNEL_LINES, COUNTERS_FD, DOWN_LINE_BYTES_MAX, Event, Lines, Order, Plan, Shared, USAGE_FD,
     to_line,
 };
-use crate::{log, machine, worker};
+use crate::{machine, worker};
 
 /// Serves until stdin says otherwise.
 pub(super) fn run() -> anyhow::Result<Ending> {
@@ -34,10 +36,14 @@ pub(super) fn run() -> anyhow::Result<Ending> {
 
 /// What the supervisor left open for us.
 fn inherited() -> anyhow::Result<Shared> {
-    let listener = ListenFd::from_env()
+    let mut sockets = ListenFd::from_env();
+    let listener = sockets
         .take_tcp_listener(0)
         .context("take the listening socket")?
-        .context("no listening socket: this command is for `midge run` to start")?;
+        .context("no listening socket: this command is for `midge` itself to start")?;
+    let internal = sockets
+        .take_unix_listener(1)
+        .context("take the node's own socket")?;
     // Opened by name a second time: owning a descriptor by its number cannot be done safely.
     let page = |number| {
         let path = format!("/proc/self/fd/{number}");
@@ -45,6 +51,7 @@ fn inherited() -> anyhow::Result<Shared> {
     };
     Ok(Shared {
         listener,
+        internal,
         counters: page(COUNTERS_FD).context("take the page of counters")?,
         usage: page(USAGE_FD).context("take the page of folders' counts")?,
     })
@@ -60,12 +67,13 @@ async fn work(shared: Shared) -> anyhow::Result<()> {
     let Some(plan) = lines.next::<Plan>().await.context("read the plan")? else {
         bail!("read the plan: stdin ended before it");
     };
-    let _log = log::start(&plan.log);
+    let relay = plan.tells.then(Arc::<Relay>::default);
+    let _log = log::start(&plan.log, relay.clone());
     let (orders, orders_down) = mpsc::channel(CHANNEL_LINES);
     let (events, events_up) = mpsc::channel(CHANNEL_LINES);
     let listening = tokio::task::spawn_local(listen(lines, orders));
     let speaking = tokio::task::spawn_local(speak(events_up));
-    worker::serve(plan, shared, orders_down, events).await;
+    worker::serve(plan, shared, relay, orders_down, events).await;
     listening.abort();
     // The last event says how the draining went: it must be out before we are.
     speaking.await.context("write events")
@@ -98,13 +106,15 @@ async fn listen(mut lines: Lines<pipe::Receiver>, orders: mpsc::Sender<Order>) {
 }
 
 async fn speak(mut events: mpsc::Receiver<Event>) {
-    // Events are rare and short, and the pipe holds hundreds of them: writing does not block.
-    let Ok(stdout) = std::io::stdout().as_fd().try_clone_to_owned() else {
-        return;
+    // Whoever does not listen must not hold up this thread, so writing waits in its own task.
+    let stdout = std::io::stdout().as_fd().try_clone_to_owned();
+    let stdout = stdout.and_then(pipe::Sender::from_owned_fd);
+    let mut stdout = match stdout {
+        Ok(stdout) => stdout,
+        Err(error) => return tracing::warn!(%error, "supervisor cannot be told anything"),
     };
-    let mut stdout = File::from(stdout);
     while let Some(event) = events.recv().await {
-        if let Err(error) = stdout.write_all(&to_line(&event)) {
+        if let Err(error) = stdout.write_all(&to_line(&event)).await {
             tracing::debug!(%error, "supervisor does not listen");
         }
     }

@@ -3,6 +3,7 @@
 //! Where the policy, the secrets and the addresses of names come from. Reading the
 //! policy is `policy.rs`, reading secrets `secrets.rs`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use midge_model::{Grants, Policy, PrivateGrant};
@@ -19,8 +20,41 @@ pub(crate) struct PowersChoice {
     pub(crate) secrets: SecretChoice,
     /// Where what functions used is written, when they are watched.
     pub(crate) learn: Option<LearnTo>,
-    dns: DnsConfig,
-    roots: RootsConfig,
+    lent: Lent,
+}
+
+/// Whom functions' own requests rely on.
+#[derive(Debug)]
+pub(crate) struct Lent {
+    /// Who is asked for addresses.
+    pub(crate) dns: DnsConfig,
+    /// Whose certificates are trusted.
+    pub(crate) roots: RootsConfig,
+}
+
+impl Lent {
+    /// These, or the system's where none are given.
+    pub(crate) fn new(dns: Vec<SocketAddr>, outbound_ca: Option<PathBuf>) -> Self {
+        Self {
+            dns: if dns.is_empty() {
+                DnsConfig::System
+            } else {
+                DnsConfig::Servers(dns)
+            },
+            roots: outbound_ca.map_or(RootsConfig::System, RootsConfig::Pem),
+        }
+    }
+
+    /// The same under a policy, for workers; private folders of instances are made in `tmp_dir`.
+    pub(crate) fn under(&self, policy: Policy, tmp_dir: PathBuf, learn: bool) -> PowersConfig {
+        PowersConfig {
+            policy,
+            dns: self.dns.clone(),
+            roots: self.roots.clone(),
+            tmp_dir,
+            learn,
+        }
+    }
 }
 
 /// Which policy holds.
@@ -79,26 +113,13 @@ impl PowersChoice {
             learn: typed
                 .learn
                 .map(|file| file.map_or(LearnTo::Stdout, LearnTo::File)),
-            dns: if typed.dns.is_empty() {
-                DnsConfig::System
-            } else {
-                DnsConfig::Servers(typed.dns)
-            },
-            roots: typed
-                .outbound_ca
-                .map_or(RootsConfig::System, RootsConfig::Pem),
+            lent: Lent::new(typed.dns, typed.outbound_ca),
         };
         (grants, choice)
     }
 
     /// The same under a policy, for workers; private folders of instances are made in `tmp_dir`.
     pub(crate) fn under(&self, policy: Policy, tmp_dir: PathBuf) -> PowersConfig {
-        PowersConfig {
-            policy,
-            dns: self.dns.clone(),
-            roots: self.roots.clone(),
-            tmp_dir,
-            learn: self.learn.is_some(),
-        }
+        self.lent.under(policy, tmp_dir, self.learn.is_some())
     }
 }

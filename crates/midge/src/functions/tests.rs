@@ -3,7 +3,7 @@
 use std::fs;
 
 use insta::assert_snapshot;
-use midge_model::{DirGrant, DirMode};
+use midge_model::{DirGrant, DirMode, LimitsPatch};
 
 use super::*;
 

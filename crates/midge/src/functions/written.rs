@@ -1,26 +1,79 @@
 //! One function as its manifest wrote it, and what becomes of it with the flags over it.
 //!
-//! **Invariant:** the folders of what comes out exist, under their real paths.
+//! **Invariant:** what [`Written`] has is what somebody wrote, and no path in it was made up; the
+//! folders of a [`Function`] exist, under their real paths.
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use midge_model::{DirGrant, FunctionName, Grants, Limits, LimitsPatch, Route};
+use midge_model::{
+    DirGrant, FunctionName, FunctionSpec, Grants, Limits, LimitsPatch, Route, SecretGrant,
+};
 
 use super::{Function, FunctionsError};
 use crate::config::Overrides;
 
 /// A function as written, before the flags.
-pub(super) struct Written {
-    pub(super) name: FunctionName,
-    pub(super) component: PathBuf,
-    pub(super) routes: Vec<Route>,
-    pub(super) limits: LimitsPatch,
-    pub(super) grants: Grants,
+#[derive(Debug, Clone)]
+pub(crate) struct Written {
+    /// What it is called.
+    pub(crate) name: FunctionName,
+    /// The file it is in.
+    pub(crate) component: PathBuf,
+    /// Which requests it answers; none where nobody said.
+    pub(crate) routes: Vec<Route>,
+    /// The limits it wants different.
+    pub(crate) limits: LimitsPatch,
+    /// What it asks to touch, folders as written.
+    pub(crate) grants: Grants,
+    /// How many revisions of it are to be kept, where somebody said.
+    pub(crate) keep: Option<u32>,
 }
 
 impl Written {
+    /// A function that only has a file.
+    pub(super) fn single(path: &Path) -> Self {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        Self {
+            name: FunctionName::from_file_stem(&stem),
+            component: path.to_owned(),
+            routes: Vec::new(),
+            limits: LimitsPatch::default(),
+            grants: Grants::default(),
+            keep: None,
+        }
+    }
+
+    /// A function of the manifest in `folder`.
+    pub(super) fn from_spec(name: FunctionName, spec: FunctionSpec, folder: &Path) -> Self {
+        Self {
+            name,
+            component: folder.join(&spec.component),
+            grants: spec.grants(),
+            routes: spec.routes,
+            limits: spec.limits,
+            keep: spec.keep,
+        }
+    }
+
+    /// The same on this machine: what a manifest names lies beside it, wherever the command was
+    /// typed.
+    pub(super) fn beside(mut self, folder: &Path) -> Self {
+        for dir in &mut self.grants.dirs {
+            dir.host = folder.join(&dir.host);
+        }
+        self
+    }
+
+    /// The same as the whole site. No manifest says who gets the secrets that were typed, and there
+    /// is nobody else.
+    pub(super) fn alone(mut self, secrets: &[SecretGrant]) -> Self {
+        self.routes = vec!["/*".parse().expect("`/*` is a route")];
+        self.grants.secrets = secrets.to_vec();
+        self
+    }
+
     /// The function that comes of it: flags over manifest, manifest over `base`.
     ///
     /// # Errors

@@ -9,11 +9,12 @@
 //! supervisor reads one bounded line of its answer.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use midge_model::quantity::{format_bytes, format_duration};
 use midge_model::{Digest, FunctionName};
 use midge_sandbox::Allocation;
@@ -52,12 +53,21 @@ const OUT_OF_MEMORY: &str = "memory allocation of";
 pub(crate) struct Job {
     /// Who needs it; the first one, when several share a component.
     pub(crate) function: FunctionName,
-    /// Its file.
-    pub(crate) component: PathBuf,
-    /// What the file held when it was looked at.
+    /// Where its bytes are.
+    pub(crate) source: Source,
+    /// What they were when they were looked at.
     pub(crate) digest: Digest,
     /// How much that was.
     pub(crate) size_bytes: u64,
+}
+
+/// Where the bytes of a component are.
+#[derive(Debug, Clone)]
+pub(crate) enum Source {
+    /// In a file that somebody may be writing to.
+    File(PathBuf),
+    /// Here; whoever has them has checked their digest.
+    Bytes(Bytes),
 }
 
 /// How to compile.
@@ -140,6 +150,13 @@ impl Hint for CompilersError {
     }
 }
 
+impl CompilersError {
+    /// Whether the component is at fault, so that trying again is no use.
+    pub(crate) fn is_the_components(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::OverLimit { .. })
+    }
+}
+
 impl Compiler {
     /// Compiles all jobs, the largest first, and gives up at the first that fails.
     ///
@@ -173,9 +190,21 @@ impl Compiler {
         Ok(made)
     }
 
-    async fn compile(&self, job: &Job, progress: &Progress) -> Result<Made, CompilersError> {
+    /// Compiles one component.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no native code of it.
+    pub(crate) async fn compile(
+        &self,
+        job: &Job,
+        progress: &Progress,
+    ) -> Result<Made, CompilersError> {
         let started = Instant::now();
-        let source = read_again(job)?;
+        let source = match &job.source {
+            Source::File(component) => read_again(job, component)?,
+            Source::Bytes(bytes) => bytes.clone(),
+        };
         let run = self.run(&source);
         tokio::pin!(run);
         let step = tokio::select! {
@@ -253,10 +282,10 @@ async fn read(from: impl AsyncRead + Unpin) -> io::Result<Vec<u8>> {
 }
 
 /// Reads the component a second time, because holding all of them in memory would cost more.
-fn read_again(job: &Job) -> Result<Vec<u8>, CompilersError> {
-    let (function, component) = (job.function.clone(), job.component.clone());
-    match std::fs::read(&job.component) {
-        Ok(source) if Digest::of(&source) == job.digest => Ok(source),
+fn read_again(job: &Job, component: &Path) -> Result<Bytes, CompilersError> {
+    let (function, component) = (job.function.clone(), component.to_owned());
+    match std::fs::read(&component) {
+        Ok(source) if Digest::of(&source) == job.digest => Ok(source.into()),
         Ok(_) => Err(CompilersError::Changed {
             function,
             component,
@@ -353,7 +382,7 @@ mod tests {
     fn check(wait_status: i32, answer: &str, last_words: &str) -> String {
         let job = Job {
             function: "resize".parse().unwrap(),
-            component: PathBuf::from("resize.wasm"),
+            source: Source::File(PathBuf::from("resize.wasm")),
             digest: Digest::of(b"resize"),
             size_bytes: 6,
         };

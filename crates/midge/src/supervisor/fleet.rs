@@ -7,21 +7,32 @@
 //! **Invariant:** a place is never without a worker for longer than the bound of
 //! `backoff.rs`, and a node that never served does not stay alive.
 
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
+use midge_model::Digest;
 use midge_runtime::Counters;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
 use super::child::{self, Ended, Handle, News, Report};
+use super::native::NativeCode;
+use super::roster::Roster;
 use super::{Node, SuperviseError};
+use crate::cmd::fault::chain;
 use crate::config::Workers;
 use crate::learn::Learned;
-use crate::protocol::{CHANNEL_LINES, Event, Order, Plan, Shared};
+use crate::log::Relay;
+use crate::observed::Observed;
+use crate::protocol::{CHANNEL_LINES, Event, FunctionKey, Order, Plan, Shared};
 
 /// How long a worker may take to exit once it was told to cut what is left.
 const END_WAIT: Duration = Duration::from_secs(2);
+
+/// Questions of workers for native code that are being answered.
+const QUESTIONS_MAX: usize = 4_096;
 
 /// All workers of a node.
 pub(super) struct Fleet {
@@ -31,6 +42,14 @@ pub(super) struct Fleet {
     counters: Counters,
     in_process: bool,
     places: Vec<Place>,
+    /// What workers are to serve.
+    roster: Arc<Roster>,
+    /// Makes what they miss.
+    native: Rc<NativeCode>,
+    /// What they tell of their guests, and how they are.
+    observed: Arc<Observed>,
+    /// Where lines of guests in this very process come from.
+    relay: Option<Arc<Relay>>,
     /// What watched functions were seen to use.
     pub(super) learned: Learned,
     reports: mpsc::Receiver<Report>,
@@ -72,14 +91,21 @@ impl Fleet {
             plan: template,
             shared,
             workers,
+            roster,
+            native,
+            observed,
+            relay,
+            learned,
             ..
         } = node;
-        let counters = Counters::map(&shared.counters, template.workers, template.revisions.len())
+        let counters = Counters::map(&shared.counters, template.workers)
             .map_err(|source| SuperviseError::Counters { source })?;
-        let functions = template.revisions.iter();
-        let functions = functions.map(|planned| &planned.revision.function);
         let mut fleet = Self {
-            learned: Learned::of(functions),
+            learned,
+            roster,
+            native,
+            observed,
+            relay,
             in_process: workers == Workers::InProcess,
             places: (0..template.workers).map(Place::empty).collect(),
             template,
@@ -106,12 +132,10 @@ impl Fleet {
         while self.places.iter().any(|place| !place.ready) {
             let Report { worker, news } = self.next_report().await;
             match news {
-                News::Said(Event::Ready) => self.place(worker).become_ready(),
                 News::Said(Event::Failed { message }) => {
                     return Err(SuperviseError::Failed { message });
                 }
-                News::Said(Event::Used { function, uses }) => self.learned.note(&function, uses),
-                News::Said(Event::Alive | Event::TlsReloaded { .. } | Event::Drained { .. }) => {}
+                News::Said(event) => self.note_event(worker, event),
                 News::Ended(ended) => return Err(SuperviseError::EndedEarly { ended }),
             }
         }
@@ -139,24 +163,17 @@ impl Fleet {
         }
     }
 
-    /// Tells every worker something.
-    pub(super) fn order(&self, order: Order) {
-        for handle in self.places.iter().filter_map(|place| place.handle.as_ref()) {
-            handle.order(order);
-        }
-    }
-
     /// Lets every worker finish what it has begun, for as long as `grace`.
     pub(super) async fn drain(&mut self, grace: Duration) -> DrainedAll {
         let mut total = DrainedAll::default();
         // While we hold the listening socket, callers would be let in and wait for nobody.
         self.shared = None;
-        self.order(Order::Drain);
+        self.roster.tell_all(&Order::Drain);
         if tokio::time::timeout(grace, self.collect(&mut total))
             .await
             .is_err()
         {
-            self.order(Order::End);
+            self.roster.tell_all(&Order::End);
             drop(tokio::time::timeout(END_WAIT, self.collect(&mut total)).await);
         }
         let stuck = self
@@ -178,9 +195,10 @@ impl Fleet {
                     total.cut += cut;
                     self.place(worker).ready = false;
                 }
-                News::Said(Event::Used { function, uses }) => self.learned.note(&function, uses),
-                News::Said(event) => tracing::debug!(worker, ?event, "worker spoke while draining"),
+                News::Said(event) => self.note_event(worker, event),
                 News::Ended(ended) => {
+                    self.roster.leave(worker);
+                    self.observed.worker_ended(worker);
                     let place = self.place(worker);
                     place.handle = None;
                     if place.ready {
@@ -194,28 +212,81 @@ impl Fleet {
 
     fn note(&mut self, Report { worker, news }: Report) {
         match news {
-            News::Said(Event::Ready) => self.place(worker).become_ready(),
-            // Whoever reads its words has seen to it; one in our own process cannot be ended.
-            News::Said(Event::Alive) => {}
-            News::Said(Event::Used { function, uses }) => self.learned.note(&function, uses),
-            News::Said(Event::Failed { message }) => self.place(worker).failure = Some(message),
-            News::Said(Event::TlsReloaded { kept: None }) => {
-                tracing::info!(worker, "certificate reloaded");
-            }
-            News::Said(Event::TlsReloaded { kept: Some(reason) }) => {
-                tracing::warn!(worker, reason, "old certificate kept");
-            }
-            News::Said(Event::Drained { finished, cut }) => {
-                // Somebody sent SIGTERM to the worker itself; its end will follow.
-                tracing::info!(worker, finished, cut, "worker drained on its own");
-            }
+            News::Said(event) => self.note_event(worker, event),
             News::Ended(ended) => {
                 // What it was running runs no more, and must not keep its siblings waiting.
                 self.counters.clear(worker);
+                self.roster.leave(worker);
+                self.observed.worker_ended(worker);
                 self.place(worker).bury(&ended);
                 self.restart_due();
             }
         }
+    }
+
+    fn note_event(&mut self, worker: usize, event: Event) {
+        match event {
+            Event::Ready => {
+                self.observed.worker_ready(worker);
+                self.place(worker).become_ready();
+            }
+            // Whoever reads its words has seen to it; one in our own process cannot be ended.
+            Event::Alive => {}
+            Event::Applied { key, seq, fault } => self.note_applied(worker, (&key, seq), fault),
+            Event::NeedsNativeCode { key, digest } => self.make_native_code(worker, key, digest),
+            Event::Wrote { lines, lost } => {
+                self.observed
+                    .note_lines(lines, lost, |key| self.roster.has(key));
+            }
+            Event::Tallies(tallies) => {
+                self.observed
+                    .note_tallies(tallies, |key| self.roster.has(key));
+            }
+            Event::Used { function, uses } => self.learned.note(&function, uses),
+            Event::Failed { message } => self.place(worker).failure = Some(message),
+            Event::TlsReloaded { kept: None } => tracing::info!(worker, "certificate reloaded"),
+            Event::TlsReloaded { kept: Some(reason) } => {
+                tracing::warn!(worker, reason, "old certificate kept")
+            }
+            Event::Drained { finished, cut } => {
+                // Somebody sent SIGTERM to the worker itself; its end will follow.
+                tracing::info!(worker, finished, cut, "worker drained on its own");
+            }
+        }
+    }
+
+    fn note_applied(&self, worker: usize, (key, seq): (&FunctionKey, u64), fault: Option<String>) {
+        if let Some(reason) = &fault {
+            let FunctionKey {
+                namespace,
+                function,
+            } = key;
+            tracing::warn!(worker, %namespace, %function, reason, "function not served as it should be");
+        }
+        if !self.roster.applied(worker, key, seq, fault) {
+            tracing::debug!(worker, %key, "worker applied what it was not given");
+        }
+    }
+
+    /// Has native code made that a worker misses, and tells it what came of that.
+    fn make_native_code(&self, worker: usize, key: FunctionKey, digest: Digest) {
+        if !self.roster.has_component(&key, &digest) {
+            // The function may have changed since; the worker has to hear something all the same.
+            let fault = Some("the function has another component now".to_owned());
+            self.roster
+                .tell(worker, Order::NativeCode { digest, fault });
+            return;
+        }
+        let (roster, native) = (Arc::clone(&self.roster), Rc::clone(&self.native));
+        if Rc::strong_count(&native) > QUESTIONS_MAX {
+            tracing::warn!(worker, "worker asks for too much native code");
+            return;
+        }
+        tokio::task::spawn_local(async move {
+            let made = native.make(&key.function, &digest).await;
+            let fault = made.err().map(|error| chain(&*error));
+            roster.tell(worker, Order::NativeCode { digest, fault });
+        });
     }
 
     fn restart_due(&mut self) {
@@ -242,11 +313,22 @@ impl Fleet {
             ..self.template.clone()
         };
         let reporter = self.reporter.clone();
-        let handle = if self.in_process {
-            child::start_task(plan, shared.try_clone()?, reporter)
+        let mail = self.roster.join(place.worker);
+        let started = if self.in_process {
+            let shared = shared.try_clone();
+            let relay = self.relay.clone();
+            shared.map(|shared| child::start_task(plan, (shared, relay), mail, reporter))
         } else {
-            child::start_process(&plan, shared, reporter)?
+            child::start_process(&plan, shared, mail, reporter)
         };
+        let handle = match started {
+            Ok(handle) => handle,
+            Err(error) => {
+                self.roster.leave(place.worker);
+                return Err(error);
+            }
+        };
+        self.observed.worker_started(place.worker, handle.pid);
         tracing::debug!(worker = place.worker, pid = handle.pid, "worker started");
         place.started = Instant::now();
         place.ready = false;

@@ -11,13 +11,21 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use tokio::time::Instant;
 
 use crate::cmd::fault::Hint;
 
 /// How many finished handshakes may wait for a worker. The kernel lowers it to `somaxconn`.
 const BACKLOG: i32 = 1024;
+
+/// How long an address in use is tried again.
+const IN_USE_MAX: Duration = Duration::from_secs(2);
+
+/// How soon.
+const IN_USE_RETRY: Duration = Duration::from_millis(10);
 
 /// An address that is ours but does not take connections yet.
 #[derive(Debug)]
@@ -85,6 +93,26 @@ pub(crate) fn claim(address: SocketAddr) -> Result<Claim, ListenError> {
             wanted: address,
         }),
         Err(errno) => Err(refusal(address, errno)),
+    }
+}
+
+/// Makes the address ours and takes connections, as soon as that is possible.
+///
+/// Workers of a node that was killed let go of its port at once, but not in the same instant:
+/// an address in use is tried again for a moment.
+///
+/// # Errors
+///
+/// The address cannot be had; choose another.
+pub(crate) async fn open_soon(address: SocketAddr) -> Result<TcpListener, ListenError> {
+    let deadline = Instant::now() + IN_USE_MAX;
+    loop {
+        match claim(address).and_then(Claim::open) {
+            Err(ListenError::Taken { .. }) if Instant::now() < deadline => {
+                tokio::time::sleep(IN_USE_RETRY).await;
+            }
+            done => return done,
+        }
     }
 }
 

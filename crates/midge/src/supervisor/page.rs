@@ -13,22 +13,24 @@ use midge_runtime::Counters;
 use midge_sandbox::UsagePage;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
+use crate::protocol::FOLDERS_MAX;
+
 /// A file in memory with room for every worker's count of every function.
 ///
 /// # Errors
 ///
 /// The system has no memory or no descriptors left.
-pub(crate) fn counters(workers: usize, functions: usize) -> io::Result<File> {
-    sealed("midge-counters", Counters::size_bytes(workers, functions))
+pub(crate) fn counters(workers: usize) -> io::Result<File> {
+    sealed("midge-counters", Counters::size_bytes(workers))
 }
 
-/// A file in memory with room for the count of every folder that has a quota.
+/// A file in memory with room for the counts of as many folders as may have a quota.
 ///
 /// # Errors
 ///
 /// The system has no memory or no descriptors left.
-pub(crate) fn usage(workers: usize, folders: usize) -> io::Result<File> {
-    sealed("midge-usage", UsagePage::size_bytes(workers, folders))
+pub(crate) fn usage(workers: usize) -> io::Result<File> {
+    sealed("midge-usage", UsagePage::size_bytes(workers, FOLDERS_MAX))
 }
 
 fn sealed(name: &str, bytes: u64) -> io::Result<File> {

@@ -1,8 +1,8 @@
 //! What the operator asks of a running node.
 //!
 //! Turns signals into wishes; granting them is `supervisor/mod.rs`. SIGHUP is
-//! taken over only when there is a certificate to read again: without one it
-//! keeps its meaning, the terminal has gone and so do we.
+//! taken over only when there is a certificate to read again, or no terminal: without
+//! one it keeps its meaning, the terminal has gone and so do we.
 //!
 //! **Invariant:** from `install` on no wish is lost, however early it comes.
 

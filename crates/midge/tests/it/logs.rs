@@ -45,7 +45,7 @@ async fn a_guest_cannot_write_to_the_terminal_behind_the_log() {
         .chars()
         .filter(|letter| letter.is_control() && *letter != '\n')
         .collect();
-    assert_eq!(controls, [], "{said:?}");
+    assert!(controls.is_empty(), "{said:?}");
 }
 
 #[tokio::test]
@@ -91,7 +91,9 @@ async fn as_json_every_line_is_an_object() {
     for line in midge.said().lines() {
         let event: serde_json::Value = serde_json::from_str(line).expect(line);
         if event["target"] == "guest" {
+            assert_eq!(event["namespace"], "default");
             assert_eq!(event["function"], "http02-log");
+            assert_eq!(event["revision"], "r1");
             assert!(event["request_id"].is_string(), "{event}");
             guest_lines.push(event["line"].as_str().unwrap().to_owned());
         }

@@ -1,0 +1,202 @@
+//! What is deployed: a component's bytes, and what its manifest says about it.
+//!
+//! Text is assembled here, on the developer's machine, so that a node takes nothing but binaries.
+//!
+//! **Invariant:** nothing in a package was made up: folders to grant stand in it as they were
+//! written, because what they name lies on the node.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use midge_api::DeployRequest;
+use midge_model::{Digest, FunctionName, suggest};
+use midge_sandbox::{inspect, to_binary};
+
+use crate::cmd::fault::{hinted, with_hint};
+use crate::functions::{self, Written};
+
+/// One function, ready to be sent.
+#[derive(Debug)]
+pub(crate) struct Package {
+    /// What it is called.
+    pub(crate) function: FunctionName,
+    /// What is asked for; whether it may be wider than what is live is not said yet.
+    pub(crate) request: DeployRequest,
+    /// Its component.
+    pub(crate) component: Bytes,
+}
+
+/// The functions at `path`, or those of them that were named.
+///
+/// # Errors
+///
+/// The first thing that is wrong; nothing was sent.
+pub(crate) fn read(
+    path: &Path,
+    named: &[FunctionName],
+    message: Option<&str>,
+) -> anyhow::Result<Vec<Package>> {
+    let source = functions::source(path).map_err(|error| match error.hint_for("deploy") {
+        Some(hint) => with_hint(error.into(), hint),
+        None => error.into(),
+    })?;
+    let functions = chosen(source.functions, named)?;
+    let packages = functions.into_iter().map(|written| {
+        let name = written.name.clone();
+        pack(written, message).with_context(|| format!("function {name}"))
+    });
+    packages.collect()
+}
+
+/// Those that were named; all of them if none was.
+fn chosen(functions: Vec<Written>, named: &[FunctionName]) -> anyhow::Result<Vec<Written>> {
+    let known: BTreeSet<_> = functions
+        .iter()
+        .map(|written| written.name.clone())
+        .collect();
+    for name in named {
+        if !known.contains(name) {
+            let error = anyhow::anyhow!("there is no function `{name}` in the manifest");
+            let known: Vec<_> = known.iter().map(FunctionName::as_str).collect();
+            let hint = match suggest::nearest(name.as_str(), known.iter().copied()) {
+                Some(nearest) => format!("did you mean `{nearest}`?"),
+                None => format!("it has {}", known.join(", ")),
+            };
+            return Err(with_hint(error, hint));
+        }
+    }
+    let is_chosen = |written: &Written| named.is_empty() || named.contains(&written.name);
+    Ok(functions.into_iter().filter(is_chosen).collect())
+}
+
+fn pack(written: Written, message: Option<&str>) -> anyhow::Result<Package> {
+    let component = component(&written.component)?;
+    let Written {
+        name,
+        routes,
+        limits,
+        grants,
+        keep,
+        ..
+    } = written;
+    let request = DeployRequest {
+        digest: Digest::of(&component),
+        routes,
+        limits,
+        grants,
+        keep,
+        message: message.map(str::to_owned),
+        widen: false,
+    };
+    Ok(Package {
+        function: name,
+        request,
+        component,
+    })
+}
+
+/// The bytes that a node takes. Whether the node has what they import is for the node to say: it
+/// may be newer than this program.
+fn component(path: &PathBuf) -> anyhow::Result<Bytes> {
+    let in_file = || format!("`{}`", path.display());
+    let source = std::fs::read(path).with_context(|| format!("read {}", in_file()))?;
+    let binary = to_binary(&source).map_err(hinted).with_context(in_file)?;
+    inspect(&binary).map_err(hinted).with_context(in_file)?;
+    Ok(Bytes::from(binary.into_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use insta::assert_snapshot;
+
+    use super::*;
+
+    const COMMAND: &str = r#"(module (func (export "_start")))"#;
+
+    fn folder(manifest: &str) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("midge.toml"), manifest).unwrap();
+        fs::write(folder.path().join("hello.wat"), COMMAND).unwrap();
+        folder
+    }
+
+    fn check(manifest: &str, named: &[&str]) -> String {
+        let folder = folder(manifest);
+        let named: Vec<_> = named.iter().map(|name| name.parse().unwrap()).collect();
+        let text = match read(folder.path(), &named, Some("why")) {
+            Ok(packages) => {
+                let lines = packages.iter().map(|package| {
+                    let request = serde_json::to_string(&package.request).unwrap();
+                    format!("{} {request}", package.function)
+                });
+                lines.collect::<Vec<_>>().join("\n")
+            }
+            Err(error) => {
+                let hint = crate::cmd::fault::hint_of(&error).unwrap_or("none");
+                format!("error: {error:#}\nhint: {hint}")
+            }
+        };
+        text.replace(&*folder.path().to_string_lossy(), "FOLDER")
+    }
+
+    const TWO: &str = r#"
+        [function.hello]
+        component = "hello.wat"
+        keep = 3
+        limits = { memory = "64MiB" }
+        allow = { dirs = [{ host = "data", guest = "/data", mode = "rw" }] }
+
+        [function.other]
+        component = "other.wasm"
+    "#;
+
+    #[test]
+    fn folders_are_sent_as_written_and_text_as_binary() {
+        let text = check(TWO, &["hello"]);
+        assert!(text.contains(r#""host":"data","guest":"/data""#), "{text}");
+        assert!(text.contains(r#""limits":{"memory":"64MiB"}"#), "{text}");
+        assert!(
+            text.contains(r#""keep":3,"message":"why","widen":false"#),
+            "{text}"
+        );
+        let folder = folder(TWO);
+        let packages = read(folder.path(), &["hello".parse().unwrap()], None).unwrap();
+        assert!(packages[0].component.starts_with(b"\0asm"));
+        assert_eq!(
+            packages[0].request.digest,
+            Digest::of(&packages[0].component)
+        );
+    }
+
+    #[test]
+    fn a_function_that_is_not_there_is_answered_with_the_nearest() {
+        assert_snapshot!(check(TWO, &["helo"]), @r"
+        error: there is no function `helo` in the manifest
+        hint: did you mean `hello`?
+        ");
+        assert_snapshot!(check(TWO, &["x"]), @r"
+        error: there is no function `x` in the manifest
+        hint: it has hello, other
+        ");
+    }
+
+    #[test]
+    fn a_component_that_is_not_there_is_named() {
+        assert_snapshot!(check(TWO, &[]), @r"
+        error: function other: read `FOLDER/other.wasm`: No such file or directory (os error 2)
+        hint: none
+        ");
+    }
+
+    #[test]
+    fn a_single_file_says_nothing_about_routes() {
+        let folder = folder(TWO);
+        let packages = read(&folder.path().join("hello.wat"), &[], None).unwrap();
+        assert_eq!(packages[0].function.as_str(), "hello");
+        assert!(packages[0].request.routes.is_empty());
+    }
+}

@@ -1,0 +1,14 @@
+//! `midge serve`: a node that is deployed to, killed, drained, and started again.
+//!
+//! Through the typed client, because that is what the CLI and everybody else uses; the commands
+//! themselves are `cli_*.rs`.
+
+mod certificate;
+mod deploys;
+mod endurance;
+mod health;
+mod kit;
+mod lives;
+mod load;
+mod secrets;
+mod seen;
