@@ -23,8 +23,9 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask <command>
 
-  test [--quick]   install what is missing, then all that CI checks; --quick leaves out deny, fuzz
-                   and doc
+  test [--quick]   install what is missing, then all that CI checks; --quick leaves out deny, api,
+                   fuzz and doc
+  api              a running node against its OpenAPI document
   fuzz [SECONDS]   every fuzz target for so long (10), from the seeds that are checked in
   tidy             what clippy cannot see: crate edges, file length, module docs, fixtures ...
   guests           rebuild the prebuilt guests (`cargo xtask guests --help`)";
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         ("guests", rest) => close(guests::run(rest)),
         ("test", []) => test::run(&root(), test::Extent::Full),
         ("test", [flag]) if flag == "--quick" => test::run(&root(), test::Extent::Quick),
+        ("api", []) => test::api(&root()),
         ("fuzz", []) => test::fuzz(&root(), None),
         ("fuzz", [seconds]) if seconds.parse::<u32>().is_ok() => {
             test::fuzz(&root(), seconds.parse().ok())

@@ -6,6 +6,7 @@
 //!
 //! **Invariant:** the closing count is what the test runners said, added up; nothing is assumed.
 
+mod api;
 mod count;
 mod fuzz;
 mod step;
@@ -25,8 +26,8 @@ use step::{Runner, Stream};
 pub(crate) enum Extent {
     /// As CI does.
     Full,
-    /// Without the dependency audit, the documentation and the fuzzers: what one change rarely
-    /// breaks.
+    /// Without the dependency audit, the documentation, the fuzzers and the check of the control
+    /// API against its document: what one change rarely breaks.
     Quick,
 }
 
@@ -40,6 +41,13 @@ pub(crate) fn fuzz(root: &Path, seconds: Option<u32>) -> ExitCode {
     let seconds = seconds.unwrap_or(fuzz::SECONDS);
     run_and_count(root, |runner, count| {
         runner.section("fuzz", |runner| fuzz::run(runner, root, seconds, count))
+    })
+}
+
+/// Holds a running node against its OpenAPI document and does nothing else.
+pub(crate) fn api(root: &Path) -> ExitCode {
+    run_and_count(root, |runner, count| {
+        runner.section("api", |runner| api::run(runner, root, count))
     })
 }
 
@@ -90,6 +98,7 @@ fn sections(runner: &mut Runner, extent: Extent, root: &Path, count: &mut Count)
         told.result
     })?;
     if full {
+        runner.section("api", |runner| api::run(runner, root, count))?;
         runner.section("fuzz", |runner| {
             fuzz::run(runner, root, fuzz::SECONDS, count)
         })?;
