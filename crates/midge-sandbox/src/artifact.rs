@@ -13,6 +13,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as 
 use std::path::{Path, PathBuf};
 
 use midge_model::Digest;
+use tempfile::NamedTempFile;
 use wasmtime::component::Component;
 use wasmtime::{Module, Precompiled};
 
@@ -162,12 +163,18 @@ impl ArtifactCache {
         Ok(dropped.map_or(Lookup::Miss, |why| Lookup::Dropped { why }))
     }
 
-    /// Writes native code under its final name, all of it or nothing.
+    /// Writes native code under its final name, all of it or nothing: `check` sees the file before
+    /// anybody else can find it.
     ///
     /// # Errors
     ///
-    /// The folder cannot be written: full, read-only, gone.
-    pub(crate) fn put(&self, component: &Digest, native: &[u8]) -> Result<PathBuf, CacheError> {
+    /// The folder cannot be written: full, read-only, gone. Or what `check` says.
+    pub(crate) fn put<E: From<CacheError>>(
+        &self,
+        component: &Digest,
+        native: &[u8],
+        check: impl FnOnce(&Path) -> Result<(), E>,
+    ) -> Result<PathBuf, E> {
         let dir = self.dir_of(component);
         DirBuilder::new()
             .recursive(true)
@@ -180,17 +187,19 @@ impl ArtifactCache {
             Digest::of(native).hex()
         );
         let path = dir.join(name);
-        let write = || -> io::Result<()> {
+        let fault = |source| io_error("write native code", &path, source);
+        let write = || -> io::Result<NamedTempFile> {
             let mut file = tempfile::Builder::new()
                 .permissions(Permissions::from_mode(FILE_MODE))
                 .tempfile_in(&dir)?;
             file.write_all(native)?;
             // Without it a crash of the machine could leave the name without the bytes.
             file.as_file().sync_all()?;
-            file.persist(&path)?;
-            Ok(())
+            Ok(file)
         };
-        write().map_err(|source| io_error("write native code", &path, source))?;
+        let file = write().map_err(fault)?;
+        check(file.path())?;
+        file.persist(&path).map_err(|error| fault(error.error))?;
         Ok(path)
     }
 
@@ -302,6 +311,15 @@ impl From<DirError> for LoadError {
 pub(crate) struct LoadFault(wasmtime::Error);
 
 impl LoadFault {
+    /// The causes that are about the code and not about the file it is in, which would say where
+    /// things lie on this machine.
+    pub(crate) fn reason(&self, artifact: &Path) -> String {
+        let artifact = artifact.to_string_lossy();
+        let causes = self.0.chain().map(ToString::to_string);
+        let about_code = causes.filter(|cause| !cause.contains(&*artifact));
+        about_code.collect::<Vec<_>>().join(": ")
+    }
+
     pub(crate) fn of(self, artifact: &Path) -> LoadError {
         LoadError::Code {
             artifact: artifact.into(),
@@ -328,7 +346,8 @@ pub(crate) fn map(engine: &Engine, path: &Path) -> Result<ArtifactCode, LoadFaul
         Some(Precompiled::Component) => {
             // SAFETY: the path comes from this process's supervisor, which found it in a folder
             // that only this user can write and checked its bytes against the digest in its
-            // name; the engine refuses code of another version or configuration.
+            // name, or it is the file that this very process has just written there; the engine
+            // refuses code of another version or configuration.
             Ok(ArtifactCode::Component(unsafe {
                 Component::deserialize_file(engine, path)
             }?))

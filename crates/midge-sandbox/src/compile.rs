@@ -7,7 +7,7 @@
 //! **Invariant:** what a compile leaves behind is one complete file in the cache,
 //! or nothing.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use wasi_preview1_component_adapter_provider::{
     WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER,
@@ -15,10 +15,11 @@ use wasi_preview1_component_adapter_provider::{
 };
 use wit_component::ComponentEncoder;
 
-use crate::artifact::{ArtifactCache, CacheError};
+use crate::artifact::{self, ArtifactCache, CacheError, LoadFault};
 use crate::contract::Contract;
 use crate::engine::Engine;
 use crate::inspect::{self, InspectError};
+use crate::linkers::Linkers;
 
 /// Why there is no native code.
 #[derive(Debug, thiserror::Error)]
@@ -38,16 +39,24 @@ pub enum CompileError {
         /// The validator's reason, with its causes.
         reason: String,
     },
+    /// The code asks for what the host has in another shape, or for more memories and tables than
+    /// an instance can have.
+    #[error("link: {reason}")]
+    Unlinkable {
+        /// The linker's reason, with its causes.
+        reason: String,
+    },
     /// The result could not be kept.
     #[error(transparent)]
     Cache(#[from] CacheError),
 }
 
-/// Compiles `source` (binary or text) with all cores and puts the result into `cache`.
+/// Compiles `source` (binary or text) with all cores, sees that it links, and puts the result into
+/// `cache`.
 ///
 /// # Errors
 ///
-/// The file's fault ([`CompileError::Inspect`], `Componentize`, `Invalid`), or the
+/// The file's fault ([`CompileError::Inspect`], `Componentize`, `Invalid`, `Unlinkable`), or the
 /// cache's.
 pub fn compile(
     engine: &Engine,
@@ -57,18 +66,31 @@ pub fn compile(
     let inspection = inspect::inspect(source)?;
     inspection.check_imports()?;
     let binary = inspect::to_binary(source)?;
-    let engine = &engine.inner;
     let native = match inspection.contract {
-        Contract::Command01 => engine.precompile_module(&binary),
-        Contract::AdaptedModule => engine.precompile_component(&componentize(&binary)?),
+        Contract::Command01 => engine.inner.precompile_module(&binary),
+        Contract::AdaptedModule => engine.inner.precompile_component(&componentize(&binary)?),
         Contract::Http02 | Contract::Http03 | Contract::Command02 | Contract::Command03 => {
-            engine.precompile_component(&binary)
+            engine.inner.precompile_component(&binary)
         }
     };
     let native = native.map_err(|error| CompileError::Invalid {
         reason: format!("{error:#}"),
     })?;
-    Ok(cache.put(&inspection.digest, &native)?)
+    cache.put(&inspection.digest, &native, |path| links(engine, path))
+}
+
+/// Whether a worker could load this. Known now, before anybody relies on it: a component whose
+/// imports have the right names and wrong types compiles like any other.
+fn links(engine: &Engine, native: &Path) -> Result<(), CompileError> {
+    let linked = Linkers::new(engine)
+        .map_err(LoadFault::from)
+        .and_then(|linkers| linkers.link(artifact::map(engine, native)?, true));
+    match linked {
+        Ok(_) => Ok(()),
+        Err(fault) => Err(CompileError::Unlinkable {
+            reason: fault.reason(native),
+        }),
+    }
 }
 
 /// Makes a component of a core module that carries its component type.
@@ -98,4 +120,63 @@ fn exports_start(module: &[u8]) -> bool {
                 .any(|export| export.name == "_start"),
             _ => false,
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use super::*;
+    use crate::engine::{Allocation, SandboxConfig};
+
+    /// What compiling says, and whether it left native code behind.
+    fn check(text: &str) -> String {
+        let engine = Engine::new(&SandboxConfig {
+            allocation: Allocation::Pooling,
+            instances_max: 1,
+        })
+        .unwrap();
+        let home = tempfile::tempdir().unwrap();
+        let cache = ArtifactCache::open(&home.path().join("cache"), &engine).unwrap();
+        let result = compile(&engine, &cache, text.as_bytes());
+        let found = cache
+            .find(&midge_model::Digest::of(text.as_bytes()))
+            .unwrap();
+        match result {
+            Ok(_) => format!("ok, {found:?}"),
+            Err(error) => format!("{error}\n{found:?}"),
+        }
+    }
+
+    #[test]
+    fn code_that_no_worker_could_load_is_not_kept() {
+        let wrong_type = r#"(component
+            (import "wasi:cli/environment@0.2.6" (instance
+                (export "get-arguments" (func (param "wrong" u32)))))
+            (core module $m (func (export "run") (result i32) i32.const 0))
+            (core instance $i (instantiate $m))
+            (func $run (result (result)) (canon lift (core func $i "run")))
+            (instance $exported (export "run" (func $run)))
+            (export "wasi:cli/run@0.2.6" (instance $exported)))"#;
+        assert_snapshot!(check(wrong_type), @r"
+        link: component imports instance `wasi:cli/environment@0.2.6`, but a matching implementation was not found in the linker: instance export `get-arguments` has the wrong type: type mismatch with parameters: expected 0-tuple, found 1-tuple
+        Miss
+        ");
+        let unknown_function = r#"(module
+            (import "wasi_snapshot_preview1" "fd_teleport" (func))
+            (memory (export "memory") 1)
+            (func (export "_start")))"#;
+        assert_snapshot!(check(unknown_function), @r"
+        link: unknown import: `wasi_snapshot_preview1::fd_teleport` has not been defined
+        Miss
+        ");
+        let too_many_memories = format!(
+            r#"(module (memory (export "memory") 1) {} (func (export "_start")))"#,
+            "(memory 1)".repeat(20)
+        );
+        assert_snapshot!(check(&too_many_memories), @r"
+        link: module memory does not fit in pooling allocator requirements: defined memories count of 21 exceeds the per-instance limit of 8
+        Miss
+        ");
+    }
 }

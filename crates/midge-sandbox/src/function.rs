@@ -1,7 +1,7 @@
 //! A process's sandbox, and the functions loaded into it.
 //!
-//! Decides which host interfaces are linked and turns an artifact into something
-//! that can be instantiated in microseconds. Running it is `invocation.rs`.
+//! Turns an artifact into something that can be instantiated in microseconds. What is linked is
+//! `linkers.rs`, running it is `invocation.rs`.
 //!
 //! **Invariant:** linking happens here, once per function; an invocation only
 //! instantiates.
@@ -11,18 +11,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use midge_model::{Revision, Use};
-use wasmtime::component;
 
-use crate::artifact::{ArtifactCode, LoadError, LoadFault};
+use crate::artifact::LoadError;
 use crate::by_function::ByFunction;
-use crate::contract::{CommandProgram, Program};
-use crate::engine::{self, Engine, EngineError, SandboxConfig};
-use crate::guest::{Guest, Guest01};
+use crate::contract::Program;
+use crate::engine::{Engine, EngineError, SandboxConfig};
 use crate::host::dirs::OpenedDirs;
-use crate::host::http_out;
 use crate::host::learned::Learned;
-use crate::host::{config, files01, files02, files03, names, sockets};
+use crate::host::sockets;
 use crate::limits::HANDLES_MAX;
+use crate::linkers::Linkers;
 use crate::mapped::{Mapped, Mapper};
 use crate::powers::{Deployment, NodePowers, Powers};
 use crate::ticker::Ticker;
@@ -34,10 +32,7 @@ pub struct Sandbox {
     mapper: Mapper,
     /// What each function gets of the worker's time.
     shares: ByFunction<Share>,
-    components: component::Linker<Guest>,
-    modules: wasmtime::Linker<Guest01>,
-    /// The same for functions that have a folder.
-    modules_with_files: wasmtime::Linker<Guest01>,
+    linkers: Linkers,
 }
 
 /// What every invocation needs of its sandbox.
@@ -71,11 +66,7 @@ impl Sandbox {
             allocation: config.allocation,
             source: error.into(),
         };
-        let components = component_linker(&engine).map_err(refused)?;
-        let modules = module_linker(&engine).map_err(refused)?;
-        let mut modules_with_files = modules.clone();
-        modules_with_files.allow_shadowing(true);
-        files01::link(&mut modules_with_files).map_err(refused)?;
+        let linkers = Linkers::new(&engine).map_err(refused)?;
         let ticker = Ticker::start(&engine).map_err(|source| EngineError::Ticker { source })?;
         let mapper = Mapper {
             engine: engine.clone(),
@@ -89,9 +80,7 @@ impl Sandbox {
             }),
             mapper,
             shares: ByFunction::default(),
-            components,
-            modules,
-            modules_with_files,
+            linkers,
         })
     }
 
@@ -128,7 +117,7 @@ impl Sandbox {
             powers,
             dirs,
         } = mapped;
-        let linked = self.program(code, !dirs.is_empty());
+        let linked = self.linkers.link(code, !dirs.is_empty());
         let (program, pool_slots) = linked.map_err(|error| error.of(&artifact))?;
         let weight = deployment.revision.limits.weight;
         let new = || self.shared.turns.share(weight);
@@ -148,25 +137,6 @@ impl Sandbox {
     /// The engine that its functions run on.
     pub fn engine(&self) -> &Engine {
         &self.shared.engine
-    }
-
-    fn program(&self, code: ArtifactCode, has_folders: bool) -> Result<(Program, u32), LoadFault> {
-        match code {
-            ArtifactCode::Module(module) => {
-                let linker = match has_folders {
-                    true => &self.modules_with_files,
-                    false => &self.modules,
-                };
-                let pre = linker.instantiate_pre(&module)?;
-                let slots = engine::slots(Some(module.resources_required()));
-                Ok((CommandProgram::Preview1(pre).into(), slots))
-            }
-            ArtifactCode::Component(component) => {
-                let pre = self.components.instantiate_pre(&component)?;
-                let slots = engine::slots(component.resources_required());
-                Ok((Program::of_component(pre)?, slots))
-            }
-        }
     }
 }
 
@@ -201,55 +171,5 @@ impl LoadedFunction {
     /// How many of the pool's slots one instance takes.
     pub fn pool_slots(&self) -> u32 {
         self.pool_slots
-    }
-}
-
-/// Every interface that a component may import, in all versions. Linked is not
-/// granted: each answers "denied" where the revision has no grant for it.
-fn component_linker(engine: &Engine) -> wasmtime::Result<component::Linker<Guest>> {
-    let mut linker = component::Linker::new(&engine.inner);
-    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
-    wasmtime_wasi::p3::add_to_linker(&mut linker)?;
-    wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
-    linker.allow_shadowing(true);
-    http_out::link_code02(&mut linker)?;
-    config::link(&mut linker)?;
-    files02::link(&mut linker)?;
-    files03::link(&mut linker)?;
-    names::add_to_linker(&mut linker)?;
-    sockets::add_to_linker(&mut linker)?;
-    Ok(linker)
-}
-
-fn module_linker(engine: &Engine) -> wasmtime::Result<wasmtime::Linker<Guest01>> {
-    let mut linker = wasmtime::Linker::new(&engine.inner);
-    wasmtime_wasi::p1::add_to_linker_async(&mut linker, |guest: &mut Guest01| &mut guest.wasi)?;
-    Ok(linker)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::engine::Allocation;
-    use crate::imports;
-
-    /// What `midge inspect` promises is what the linker has: a component that imports
-    /// every claimed interface as an empty instance must link.
-    #[test]
-    fn every_claimed_interface_is_linked() {
-        let config = SandboxConfig {
-            allocation: Allocation::OnDemand,
-            instances_max: 1,
-        };
-        let engine = Engine::new(&config).unwrap();
-        let linker = component_linker(&engine).unwrap();
-        for interface in imports::claimed() {
-            let text = format!(r#"(component (import "{interface}" (instance)))"#);
-            let component = component::Component::new(&engine.inner, text).unwrap();
-            linker.instantiate_pre(&component).unwrap_or_else(|error| {
-                panic!("`{interface}` is claimed but not linked: {error:#}")
-            });
-        }
     }
 }

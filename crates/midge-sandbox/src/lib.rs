@@ -24,6 +24,7 @@ mod imports;
 mod inspect;
 mod invocation;
 mod limits;
+mod linkers;
 mod mapped;
 mod net;
 mod outcome;

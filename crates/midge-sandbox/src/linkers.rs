@@ -1,0 +1,118 @@
+//! Which host interfaces are linked, and whether code fits them.
+//!
+//! Decides what a guest can import at all; what it is granted of that is decided when it calls.
+//! The compiler links once to see that it can be done, a sandbox once per function.
+//!
+//! **Invariant:** code that one of them links, the other links too: both have these linkers and
+//! the same engine.
+
+use wasmtime::component;
+
+use crate::artifact::{ArtifactCode, LoadFault};
+use crate::contract::{CommandProgram, Program};
+use crate::engine::{self, Engine};
+use crate::guest::{Guest, Guest01};
+use crate::host::http_out;
+use crate::host::{config, files01, files02, files03, names, sockets};
+
+/// Everything that guests may import, by the kind of their code.
+pub(crate) struct Linkers {
+    components: component::Linker<Guest>,
+    modules: wasmtime::Linker<Guest01>,
+    /// The same for functions that have a folder.
+    modules_with_files: wasmtime::Linker<Guest01>,
+}
+
+impl Linkers {
+    /// Linkers for code of this engine.
+    pub(crate) fn new(engine: &Engine) -> wasmtime::Result<Self> {
+        let modules = module_linker(engine)?;
+        let mut modules_with_files = modules.clone();
+        modules_with_files.allow_shadowing(true);
+        files01::link(&mut modules_with_files)?;
+        Ok(Self {
+            components: component_linker(engine)?,
+            modules,
+            modules_with_files,
+        })
+    }
+
+    /// The code with its imports resolved, and how many slots of a pool one instance takes.
+    ///
+    /// # Errors
+    ///
+    /// An import that is not linked or has another type, or more memories and tables than a slot
+    /// has: nothing of ours makes it run.
+    pub(crate) fn link(
+        &self,
+        code: ArtifactCode,
+        has_folders: bool,
+    ) -> Result<(Program, u32), LoadFault> {
+        match code {
+            ArtifactCode::Module(module) => {
+                let linker = match has_folders {
+                    true => &self.modules_with_files,
+                    false => &self.modules,
+                };
+                let pre = linker.instantiate_pre(&module)?;
+                let slots = engine::slots(Some(module.resources_required()));
+                Ok((CommandProgram::Preview1(pre).into(), slots))
+            }
+            ArtifactCode::Component(component) => {
+                let pre = self.components.instantiate_pre(&component)?;
+                let slots = engine::slots(component.resources_required());
+                Ok((Program::of_component(pre)?, slots))
+            }
+        }
+    }
+}
+
+/// Every interface that a component may import, in all versions. Linked is not
+/// granted: each answers "denied" where the revision has no grant for it.
+fn component_linker(engine: &Engine) -> wasmtime::Result<component::Linker<Guest>> {
+    let mut linker = component::Linker::new(&engine.inner);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+    wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+    linker.allow_shadowing(true);
+    http_out::link_code02(&mut linker)?;
+    config::link(&mut linker)?;
+    files02::link(&mut linker)?;
+    files03::link(&mut linker)?;
+    names::add_to_linker(&mut linker)?;
+    sockets::add_to_linker(&mut linker)?;
+    Ok(linker)
+}
+
+fn module_linker(engine: &Engine) -> wasmtime::Result<wasmtime::Linker<Guest01>> {
+    let mut linker = wasmtime::Linker::new(&engine.inner);
+    wasmtime_wasi::p1::add_to_linker_async(&mut linker, |guest: &mut Guest01| &mut guest.wasi)?;
+    Ok(linker)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Allocation, SandboxConfig};
+    use crate::imports;
+
+    /// What `midge inspect` promises is what the linker has: a component that imports
+    /// every claimed interface as an empty instance must link.
+    #[test]
+    fn every_claimed_interface_is_linked() {
+        let config = SandboxConfig {
+            allocation: Allocation::OnDemand,
+            instances_max: 1,
+        };
+        let engine = Engine::new(&config).unwrap();
+        let linker = component_linker(&engine).unwrap();
+        for interface in imports::claimed() {
+            let text = format!(r#"(component (import "{interface}" (instance)))"#);
+            let component = component::Component::new(&engine.inner, text).unwrap();
+            linker.instantiate_pre(&component).unwrap_or_else(|error| {
+                panic!("`{interface}` is claimed but not linked: {error:#}")
+            });
+        }
+    }
+}
