@@ -10,6 +10,7 @@
 mod address;
 mod check;
 mod data_root;
+mod hosts;
 mod private;
 mod read;
 mod rules;
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 pub use self::address::AddressRefusal;
 pub use self::check::PolicyVerdict;
 pub use self::data_root::{DataPathError, data_path};
+pub(crate) use self::hosts::HostRuleError;
 pub use self::private::{PrivateGrant, PrivateGrantError};
 use self::rules::Rules;
 use crate::document::{self, Kind, Lines, Placed};
@@ -51,6 +53,7 @@ pub(crate) const TOP: &str = "the policy";
 /// | `dirs` | `{ host, mode, guest }`: folders at or below `host`, in this mode at most, under this guest path only | none |
 /// | `secrets` | names, or how they begin: `STRIPE_*` | any |
 /// | `private` | addresses, blocks and names that a grant may go to by naming them, although they are not public | none |
+/// | `hosts` | the hosts that routes may name | any in `default`, none in others |
 /// | `clock` | the finest clock | `real` |
 /// | `tmp` | the largest private directory | [`TMP_BYTES_MAX`](crate::TMP_BYTES_MAX) |
 /// | `limits` | the most of each limit | [`Limits::MOST`] |

@@ -11,7 +11,7 @@ use crate::grant::{
 };
 use crate::limits::LimitError;
 use crate::name::NameError;
-use crate::policy::PrivateGrantError;
+use crate::policy::{HostRuleError, PrivateGrantError};
 use crate::route::RouteError;
 use crate::{FunctionName, Route, manifest, policy};
 
@@ -71,6 +71,8 @@ pub(crate) enum Problem {
     Namespace(NameError),
     #[error("{0}")]
     Private(PrivateGrantError),
+    #[error("{0}")]
+    HostRule(HostRuleError),
     #[error(
         "secret `{}` is not a name such as `STRIPE_KEY`, or how names begin, such as `STRIPE_*`",
         .0.escape_debug()

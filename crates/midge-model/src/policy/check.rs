@@ -13,8 +13,10 @@ use serde::Serialize;
 
 use super::address::Passage;
 use super::data_root::data_folder;
+use super::hosts::HostRule;
 use super::rules::{Rule, Rules};
-use super::{AddressRefusal, Policy, Source};
+use super::{AddressRefusal, Policy, PrivateGrant, Source};
+use crate::address::HostName;
 use crate::grant::{Named, lexical};
 use crate::limits::Measure;
 use crate::quantity::format_bytes;
@@ -56,15 +58,7 @@ pub(super) fn verdicts(
     limits: &Limits,
 ) -> Vec<PolicyVerdict> {
     let rules = policy.rules(namespace);
-    let court = Court {
-        source: &policy.source,
-        namespace,
-        rules,
-        data_folder: policy
-            .data_root
-            .as_deref()
-            .map(|root| data_folder(root, namespace)),
-    };
+    let court = Court::of(policy, namespace);
     let mut verdicts = Vec::new();
     verdicts.extend(grants.http.iter().map(|grant| court.http(grant)));
     verdicts.extend(
@@ -106,7 +100,96 @@ pub(super) fn verdicts(
     verdicts
 }
 
+/// See [`Policy::check_hosts`].
+pub(super) fn host_verdicts(
+    policy: &Policy,
+    namespace: &NamespaceName,
+    hosts: &[&str],
+) -> Vec<PolicyVerdict> {
+    let court = Court::of(policy, namespace);
+    hosts.iter().map(|host| court.host(host)).collect()
+}
+
+/// See [`Policy::check_names_below`]; the first policy is the token's.
+pub(super) fn name_verdicts(
+    policies: (&Policy, &Policy),
+    namespace: &NamespaceName,
+    grants: &Grants,
+) -> Vec<PolicyVerdict> {
+    let court = Court::of(policies.0, namespace);
+    let opened = &policies.1.rules(namespace).private.value;
+    let http = grants.http.iter();
+    let http = http.map(|grant| ("http", quoted(grant), grant.host().map(Named::Host)));
+    let tcp = grants.tcp.iter();
+    let tcp = tcp.map(|grant| ("tcp", quoted(grant), grant.named()));
+    let udp = grants.udp.iter();
+    let udp = udp.map(|grant| ("udp", quoted(grant), grant.named()));
+    http.chain(tcp)
+        .chain(udp)
+        .filter_map(|(key, asked, named)| match named {
+            Some(Named::Host(name @ HostName::Name(_))) if !name.is_localhost() => {
+                court.name_below(opened, name, &format!("{key} {}", asked.trim_matches('"')))
+            }
+            // Addresses were judged by each policy for itself.
+            _ => None,
+        })
+        .collect()
+}
+
+impl<'a> Court<'a> {
+    fn of(policy: &'a Policy, namespace: &'a NamespaceName) -> Self {
+        Self {
+            source: &policy.source,
+            namespace,
+            rules: policy.rules(namespace),
+            data_folder: policy
+                .data_root
+                .as_deref()
+                .map(|root| data_folder(root, namespace)),
+        }
+    }
+}
+
 impl Court<'_> {
+    fn host(&self, host: &str) -> PolicyVerdict {
+        let rule = &self.rules.hosts;
+        let name: Option<HostName> = host.parse().ok();
+        let covers = |rule: &HostRule| name.as_ref().is_some_and(|name| rule.covers(name));
+        let entries: Vec<Entry> = match &rule.value {
+            Some(rules) => rules
+                .iter()
+                .map(|rule| (quoted(rule), covers(rule)))
+                .collect(),
+            None if self.namespace.is_default() => vec![(quoted("*"), true)],
+            None => Vec::new(),
+        };
+        self.listed("hosts", rule.line, &entries, &quoted(host))
+    }
+
+    /// The refusal of a name to which the node's policy opens what this one does not.
+    fn name_below(
+        &self,
+        opened: &[PrivateGrant],
+        name: &HostName,
+        asked: &str,
+    ) -> Option<PolicyVerdict> {
+        let private = &self.rules.private;
+        let beyond = opened
+            .iter()
+            .filter(|entry| entry.opens_to(name))
+            .find(|entry| {
+                let mut own = private.value.iter();
+                !own.any(|own| own.opens_as_much(entry, name))
+            })?;
+        let entries = private.entries(|rule| (quoted(rule), false));
+        Some(PolicyVerdict {
+            asked: asked.to_owned(),
+            rule: Some(self.rule_of_list("private", private.line, &entries, false)),
+            allowed: false,
+            hint: Some(self.hint_to_add("private", private.line, &quoted(beyond))),
+        })
+    }
+
     fn http(&self, grant: &HttpGrant) -> PolicyVerdict {
         let rule = &self.rules.http;
         let entries = rule.entries(|rule| (quoted(rule), rule.covers(grant)));
@@ -363,6 +446,8 @@ fn unwritten_list(key: &str, allowed: bool) -> &'static str {
         ("private", _) => "what is not public stays out of reach",
         ("listen", true) => "any address",
         ("listen", false) => "no listening",
+        ("hosts", true) => "any host",
+        ("hosts", false) => "no host but the namespace's own addresses",
         ("dirs", true) => "any host folder",
         ("dirs", false) => "no host folder",
         _ => "any public host",

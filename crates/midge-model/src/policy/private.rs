@@ -63,6 +63,35 @@ impl PrivateGrant {
         }
     }
 
+    /// Whether a name may lead to what the entry opens: the entry says the name, or addresses,
+    /// which any name may have.
+    pub(super) fn opens_to(&self, name: &HostName) -> bool {
+        match &self.0 {
+            Target::Host(HostPattern::Is(HostName::Ip(_))) | Target::Block(_) => true,
+            Target::Host(pattern) => pattern.matches(name),
+        }
+    }
+
+    /// Whether the entry opens to this name all that the other one does.
+    pub(super) fn opens_as_much(&self, other: &Self, name: &HostName) -> bool {
+        match (&self.0, &other.0) {
+            (Target::Block(own), Target::Block(block)) => own.covers(block),
+            (Target::Block(own), Target::Host(HostPattern::Is(HostName::Ip(address)))) => {
+                own.names(*address)
+            }
+            // A name opens every private address that it leads to, and none that is link-local.
+            (Target::Host(own), Target::Block(block)) => {
+                own.matches(name) && Reach::of(block.first()) == Reach::Private
+            }
+            (Target::Host(own), Target::Host(HostPattern::Is(HostName::Ip(address)))) => {
+                own.names_literally(&HostName::Ip(*address))
+                    || own.matches(name) && Reach::of(*address) == Reach::Private
+            }
+            (Target::Host(own), Target::Host(_)) => own.matches(name),
+            (Target::Block(_), Target::Host(_)) => false,
+        }
+    }
+
     /// Whether the entry is about every address of the block.
     pub(super) fn covers(&self, block: &Cidr) -> bool {
         matches!(&self.0, Target::Block(own) if own.covers(block))

@@ -8,6 +8,7 @@
 
 use toml::de::DeTable;
 
+use super::hosts::HostRule;
 use super::rules::{DirRule, Rule, Rules, SecretPattern};
 use super::{Policy, TOP};
 use crate::document::{
@@ -24,8 +25,8 @@ const TOP_KEYS: Keys = Keys {
 };
 const RULE_KEYS: Keys = Keys {
     known: &[
-        "http", "tcp", "udp", "dns", "listen", "dirs", "secrets", "private", "clock", "tmp",
-        "limits", "env",
+        "http", "tcp", "udp", "dns", "listen", "dirs", "secrets", "private", "hosts", "clock",
+        "tmp", "limits", "env",
     ],
     planned: &[],
 };
@@ -95,6 +96,7 @@ fn read_rules(
             "dirs" => rules.dirs = Rule::written(read_dirs(entry)?, line),
             "secrets" => rules.secrets = Rule::written(read_secrets(entry)?, line),
             "private" => rules.private = Rule::written(read_private(entry)?, line),
+            "hosts" => rules.hosts = Rule::written(Some(read_hosts(entry)?), line),
             "clock" => rules.clock = Rule::written(document::read_clock(entry)?, line),
             "tmp" => rules.tmp_bytes = Rule::written(read_tmp(entry)?, line),
             "limits" => read_limits(entry, lines, &mut rules)?,
@@ -135,6 +137,14 @@ fn read_private(entry: Entry<'_, '_>) -> Result<Vec<super::PrivateGrant>, Locate
         entry,
         "a list such as `[\"10.0.0.0/8\", \"db.internal\"]`",
         |text| text.parse().map_err(Problem::Private),
+    )
+}
+
+fn read_hosts(entry: Entry<'_, '_>) -> Result<Vec<HostRule>, Located> {
+    read_texts(
+        entry,
+        "a list such as `[\"shop.example.net\", \"*.shop.example.net\"]`",
+        |text| text.parse().map_err(Problem::HostRule),
     )
 }
 

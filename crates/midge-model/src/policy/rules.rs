@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::PrivateGrant;
+use super::hosts::HostRule;
 use crate::grant::{TMP_BYTES_MAX, is_env_name, lexical};
 use crate::{Clock, DirGrant, DirMode, Grants, HttpGrant, Limits, NameGrant, NetGrant};
 
@@ -31,6 +32,8 @@ pub(super) struct Rules {
     /// Whether a grant that writes a private address, or `localhost`, may go there without
     /// an entry in `private`. No key: only who types on this machine can mean it.
     pub(super) private_as_written: bool,
+    /// `None` where nobody wrote it: any of namespace `default`, none of others.
+    pub(super) hosts: Rule<Option<Vec<HostRule>>>,
     pub(super) clock: Rule<Clock>,
     pub(super) tmp_bytes: Rule<u64>,
     pub(super) limits: LimitRules,
@@ -81,6 +84,7 @@ impl Rules {
             secrets: Rule::unwritten(vec![SecretPattern::any()]),
             private: Rule::unwritten(Vec::new()),
             private_as_written: false,
+            hosts: Rule::unwritten(None),
             clock: Rule::unwritten(Clock::Real),
             tmp_bytes: Rule::unwritten(TMP_BYTES_MAX),
             limits: LimitRules {
@@ -101,6 +105,7 @@ impl Rules {
             listen: Rule::unwritten(vec![NetGrant::ANY]),
             dirs: Rule::unwritten(vec![any_folder]),
             private_as_written: true,
+            hosts: Rule::unwritten(Some(vec![HostRule::ANY])),
             ..Self::serve_default()
         }
     }

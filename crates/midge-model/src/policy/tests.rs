@@ -4,6 +4,7 @@ mod address;
 mod data_root;
 mod hosts;
 mod parse;
+mod routes;
 
 use insta::assert_snapshot;
 use proptest::prelude::*;

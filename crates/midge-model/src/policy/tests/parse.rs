@@ -22,7 +22,7 @@ fn rules(lines: &str) -> String {
 
 /// Lines that are often rules.
 pub(super) fn line() -> impl Strategy<Value = String> {
-    let list = "(http|tcp|udp|dns|listen|secrets|private|dirs) = \\[(\"(https://)?[a-z*.]{1,6}(:[0-9]{1,3})?\"|\"10.0.0.0/8\"|\\{ host = \"/[a-z]{0,2}\" \\})?\\]";
+    let list = "(http|tcp|udp|dns|listen|secrets|private|hosts|dirs) = \\[(\"(https://)?[a-z*.]{1,6}(:[0-9]{1,3})?\"|\"10.0.0.0/8\"|\\{ host = \"/[a-z]{0,2}\" \\})?\\]";
     let other = "(clock = \"(real|coarse)\"|tmp = \"[0-9]MiB\"|env = (true|false)|limits.(memory = \"[0-9]{2}MiB\"|weight = [0-9]))";
     prop_oneof![list, other]
 }
