@@ -2,7 +2,7 @@
 //!
 //! Decides what is written down and when: an entry before the first write of whatever changes
 //! state, and how that ended after it. An entry that stays `begun` is one that the node did not
-//! live to end. Showing entries is `audit_list.rs`; bounding them is `sweep.rs`.
+//! live to end. Showing entries is `audit_list.rs`; bounding them is `audit_trim.rs`.
 //!
 //! **Invariant:** nothing changes state without an entry that was written before, and no entry
 //! holds a secret.
@@ -22,8 +22,8 @@ use crate::error::ControlError;
 use crate::role::Operation;
 use crate::who::Who;
 
-/// How many attempts at what it may not do are written down per token and minute: whoever tries
-/// a thousand times must not push others' entries out.
+/// How many attempts that were refused are written down per token and minute, whether its role or
+/// anything else refused them: whoever tries a thousand times must not push others' entries out.
 const ATTEMPTS_NOTED_MAX: u32 = 10;
 const ATTEMPTS_NOTED_PER: Duration = Duration::from_secs(60);
 /// The most tokens whose attempts are counted at a time.
@@ -62,6 +62,14 @@ impl Control {
         records::write(self.registry(), &key, &entry, Expect::Absent).await?;
         let result = work.await;
         entry.outcome = outcome_of(&result);
+        let is_refusal = matches!(entry.outcome, AuditOutcome::Refused(_));
+        if is_refusal && !self.attempts.is_worth_noting(who.token.as_ref()) {
+            // Nothing was changed, and this token was noted often enough.
+            if let Err(error) = records::remove(self.registry(), &key, Expect::Any).await {
+                tracing::warn!(%error, action = %entry.action, "audit entry not taken back");
+            }
+            return result;
+        }
         if let Ok(done) = &result {
             merge(&mut entry.detail, learnt(done));
         }
@@ -69,6 +77,7 @@ impl Control {
         if let Err(error) = records::write(self.registry(), &key, &entry, Expect::Any).await {
             tracing::warn!(%error, action = %entry.action, "end of an audit entry not written");
         }
+        self.audit_written(&scope).await;
         result
     }
 
@@ -98,6 +107,7 @@ impl Control {
             entry.outcome = AuditOutcome::Refused(error.code.to_string());
             let key = audit_key(None, &entry.id);
             records::write(self.registry(), &key, &entry, Expect::Absent).await?;
+            self.audit_written(&None).await;
         }
         Err(error)
     }

@@ -129,6 +129,26 @@ impl Control {
             .ok_or_else(ControlError::unauthenticated)
     }
 
+    /// Refuses to go on for a caller whose token ended since the request began: an upload or a
+    /// compile takes longer than it takes to revoke a token that was stolen.
+    ///
+    /// # Errors
+    ///
+    /// The token is not good any more.
+    pub(crate) async fn still_good(&self, who: &Who) -> Result<(), ControlError> {
+        let Some(id) = &who.token else {
+            return Ok(());
+        };
+        if self.local.knows(id) {
+            return Ok(());
+        }
+        let found = records::read::<TokenRecord>(self.registry(), &token_key(id)).await?;
+        let is_good = found.is_some_and(|found| is_live(&found.value, now()));
+        is_good
+            .then_some(())
+            .ok_or_else(ControlError::unauthenticated)
+    }
+
     /// Writes down that the token was used, off the request's path and at most once a minute.
     fn note_use(&self, token: Versioned<TokenRecord>) {
         let at = now();
@@ -182,6 +202,11 @@ impl LocalTokens {
         let tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let found = tokens.get(&bearer.id)?;
         bearer.matches(&found.hash).then(|| found.clone())
+    }
+
+    fn knows(&self, id: &RecordId) -> bool {
+        let tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tokens.contains_key(id)
     }
 
     fn add(&self, id: RecordId, token: LocalToken) -> Result<(), ControlError> {

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use midge_api::ErrorCode;
-use midge_model::{Grants, Limits, NamespaceName, PolicyVerdict, Revision};
+use midge_model::{Limits, NamespaceName, PolicyVerdict, Revision};
 
 use crate::control::Control;
 use crate::error::ControlError;
@@ -17,16 +17,24 @@ const REFUSED_SHOWN_MAX: usize = 3;
 
 impl Control {
     /// What the node's policy refuses, and then what the token's does.
-    pub(crate) fn refused(
-        &self,
-        who: &Who,
-        namespace: &NamespaceName,
-        asked: (&Grants, &Limits),
-    ) -> Vec<PolicyVerdict> {
-        let (grants, limits) = asked;
+    pub(crate) fn refused(&self, who: &Who, asked: &Revision) -> Vec<PolicyVerdict> {
+        let Revision {
+            namespace,
+            grants,
+            limits,
+            routes,
+            ..
+        } = asked;
         let cap = who.cap.as_ref().map(|cap| &cap.policy);
         let policies = [Some(&self.policy), cap].into_iter().flatten();
-        let verdicts = policies.flat_map(|policy| policy.check(namespace, grants, limits));
+        let verdicts = policies.flat_map(|policy| {
+            let mut verdicts = policy.check(namespace, grants, limits);
+            verdicts.extend(policy.check_hosts(namespace, routes));
+            verdicts
+        });
+        // Where names lead is asked of the node's policy alone, when the function runs.
+        let names = cap.map(|cap| cap.check_names_below(&self.policy, namespace, grants));
+        let verdicts = verdicts.chain(names.into_iter().flatten());
         verdicts.filter(|verdict| !verdict.allowed).collect()
     }
 
@@ -44,13 +52,8 @@ impl Control {
     /// # Errors
     ///
     /// What is refused, by which rule, and what to write instead.
-    pub(crate) fn allow(
-        &self,
-        who: &Who,
-        namespace: &NamespaceName,
-        asked: (&Grants, &Limits),
-    ) -> Result<(), ControlError> {
-        let refused = self.refused(who, namespace, asked);
+    pub(crate) fn allow(&self, who: &Who, asked: &Revision) -> Result<(), ControlError> {
+        let refused = self.refused(who, asked);
         let Some(first) = refused.first() else {
             return Ok(());
         };
@@ -82,8 +85,7 @@ impl Control {
         who: &Who,
         revision: &Revision,
     ) -> Result<(), ControlError> {
-        let asked = (&revision.grants, &revision.limits);
-        let allowed = self.allow(who, &revision.namespace, asked);
+        let allowed = self.allow(who, revision);
         allowed.map_err(|error| ControlError {
             message: format!("revision {} is {}", revision.number, error.message),
             ..error

@@ -16,7 +16,6 @@ use futures::{Stream, StreamExt};
 use midge_api::{ComponentInfo, ErrorCode};
 use midge_model::quantity::format_bytes;
 use midge_model::{Digest, NamespaceName};
-use midge_sandbox::{InspectError, Inspection};
 use midge_store::records::{self, ComponentRecord, NamespaceRecord, Versioned, component_key};
 use midge_store::{Expect, FinishError, PutError, now};
 use serde_json::json;
@@ -32,6 +31,9 @@ use crate::who::Who;
 const MAGIC: &[u8] = b"\0asm";
 /// How old a component may be that nothing names before it is swept away.
 pub(crate) const UNUSED_COMPONENT_AGE: Duration = Duration::from_secs(60 * 60);
+/// How much of an upload is written between two looks at the room that is left; others upload at
+/// the same time.
+const LOOK_EVERY_BYTES: u64 = 1 << 20;
 /// A deploy of a component older than this says anew that somebody wants it, so that no sweep
 /// takes it away between that and the revision that names it.
 const RENEW_AGE: Duration = Duration::from_secs(30 * 60);
@@ -89,6 +91,10 @@ impl Control {
     {
         self.let_through(who, Operation::PutComponent, Some(namespace))
             .await?;
+        // Before anything is written: what a full disk refuses must not fill it up.
+        let announced = upload.length_bytes.unwrap_or(0);
+        self.room_on_disk(announced.min(self.config.component_bytes_max))
+            .await?;
         let deed = Deed {
             operation: Operation::PutComponent,
             namespace: Some(namespace),
@@ -107,10 +113,16 @@ impl Control {
                 self.room_for_component(namespace, length_bytes, bytes_max)
                     .await?;
             }
-            let size_bytes = self.take(digest, upload.bytes).await?;
+            let room = is_new.then_some(&tenant);
+            let size_bytes = self.take(digest, room, upload.bytes).await?;
             let turn = self.turn().await?;
-            self.keep_component(who, &tenant, (digest, size_bytes), &turn)
-                .await
+            let kept = self
+                .keep_component(who, &tenant, (digest, size_bytes), &turn)
+                .await;
+            if kept.is_err() {
+                self.drop_unnamed(digest, &turn).await;
+            }
+            kept
         };
         self.audited(
             who,
@@ -162,40 +174,26 @@ impl Control {
         Err(ControlError::contended(format!("component {digest}")))
     }
 
-    /// What a component is, and that this host can run it.
-    ///
-    /// # Errors
-    ///
-    /// It is not there, or nothing to run.
-    pub(crate) async fn inspect(
-        &self,
-        namespace: &NamespaceName,
-        digest: &Digest,
-    ) -> Result<Inspection, ControlError> {
-        let bytes = self.store.artifacts.get(digest).await?;
-        let bytes = bytes.ok_or_else(|| missing(namespace, digest))?;
-        if !bytes.starts_with(MAGIC) {
-            return Err(not_binary());
+    /// Takes bytes away that came and were refused, if no namespace has them: a sweep would, in
+    /// an hour.
+    async fn drop_unnamed(&self, digest: &Digest, _turn: &Turn<'_>) {
+        let dropped = async {
+            if !self.is_named(digest).await? {
+                self.store.artifacts.delete(digest).await?;
+            }
+            Ok::<_, ControlError>(())
+        };
+        if let Err(error) = dropped.await {
+            tracing::warn!(%error, %digest, "refused component left to the sweep");
         }
-        // Parsing is work for a thread that nobody else waits for.
-        let inspected = tokio::task::spawn_blocking(move || {
-            let inspection = midge_sandbox::inspect(&bytes)?;
-            inspection.check_imports()?;
-            Ok(inspection)
-        });
-        let inspected: Result<_, InspectError> = inspected.await.map_err(ControlError::internal)?;
-        inspected.map_err(|error| {
-            let hint = error.hint();
-            ControlError::new(ErrorCode::RefusedComponent, error.to_string())
-                .with_hint_if(hint)
-                .because(error)
-        })
     }
 
-    /// Writes the bytes down, and makes them an artifact if they are those of the digest.
+    /// Writes the bytes down, and makes them an artifact if they are those of the digest. `room`
+    /// is whose quota they must fit in, however many were announced.
     async fn take<E>(
         &self,
         digest: &Digest,
+        room: Option<&NamespaceRecord>,
         mut bytes: impl Stream<Item = Result<Bytes, E>> + Send + Unpin,
     ) -> Result<u64, ControlError>
     where
@@ -203,7 +201,7 @@ impl Control {
     {
         let mut writer = self.store.artifacts.create().await?;
         let mut beginning = Vec::with_capacity(MAGIC.len());
-        let mut size_bytes = 0_u64;
+        let (mut size_bytes, mut looked_at_bytes) = (0_u64, 0_u64);
         while let Some(chunk) = bytes.next().await {
             let chunk = chunk.map_err(|error| {
                 ControlError::new(
@@ -216,6 +214,15 @@ impl Control {
             size_bytes += chunk.len() as u64;
             if size_bytes > self.config.component_bytes_max {
                 return Err(self.too_large(size_bytes));
+            }
+            if let Some(tenant) = room {
+                let bytes_max = tenant.quota.component_bytes;
+                self.room_for_component(&tenant.name, size_bytes, bytes_max)
+                    .await?;
+            }
+            if size_bytes - looked_at_bytes >= LOOK_EVERY_BYTES {
+                looked_at_bytes = size_bytes;
+                self.room_on_disk(chunk.len() as u64).await?;
             }
             let missing = MAGIC.len() - beginning.len();
             beginning.extend(chunk.iter().take(missing));
@@ -245,6 +252,7 @@ impl Control {
         _turn: &Turn<'_>,
     ) -> Result<ComponentInfo, ControlError> {
         let (digest, size_bytes) = component;
+        self.still_good(who).await?;
         let tenant = self.still_there(who, tenant).await?;
         // A sweep may have taken it away between its end and this turn, as nobody named it yet.
         if self.store.artifacts.size(digest).await?.is_none() {
@@ -295,7 +303,13 @@ pub(crate) fn missing(namespace: &NamespaceName, digest: &Digest) -> ControlErro
         .with_hint("upload it and deploy again: `midge deploy` does both")
 }
 
-fn not_binary() -> ControlError {
+/// Whether the bytes begin as every WebAssembly binary does.
+pub(crate) fn is_binary(bytes: &[u8]) -> bool {
+    bytes.starts_with(MAGIC)
+}
+
+/// The refusal of bytes that do not.
+pub(crate) fn not_binary() -> ControlError {
     ControlError::new(
         ErrorCode::RefusedComponent,
         "this is no WebAssembly binary: it does not begin with `\\0asm`",

@@ -23,12 +23,15 @@ use midge_store::{Registry, Store, Vault};
 use tokio::sync::{Mutex, MutexGuard, Notify, RwLock};
 
 use crate::audit::Attempts;
+use crate::audit_trim::SinceLook;
 use crate::authenticate::LocalTokens;
 use crate::config::ControlConfig;
 use crate::counts::Counts;
 use crate::error::ControlError;
 use crate::idempotency::InProgress;
+use crate::inspections::Inspections;
 use crate::node::Node;
+use crate::token_room::TokenCounts;
 
 /// How often a write is tried again that met another one.
 pub(crate) const ATTEMPTS_MAX: usize = 5;
@@ -44,8 +47,11 @@ pub struct Control {
     pub(crate) config: ControlConfig,
     pub(crate) local: LocalTokens,
     pub(crate) attempts: Attempts,
+    pub(crate) since_look: SinceLook,
     pub(crate) counts: Counts,
+    pub(crate) tokens: TokenCounts,
     pub(crate) in_progress: InProgress,
+    pub(crate) inspections: Inspections,
     /// Held to read while a secret is sealed and written, to write while all are sealed anew.
     pub(crate) sealing: RwLock<()>,
     /// Told when there may be something to sweep.
@@ -89,8 +95,11 @@ impl Control {
             config,
             local: LocalTokens::default(),
             attempts: Attempts::default(),
+            since_look: SinceLook::default(),
             counts: Counts::default(),
+            tokens: TokenCounts::default(),
             in_progress: InProgress::default(),
+            inspections: Inspections::default(),
             sealing: RwLock::default(),
             untidy: Notify::default(),
             writing: Mutex::default(),

@@ -11,7 +11,7 @@
 //! live: sending it again is always safe.
 
 mod plan;
-mod wanted;
+pub(crate) mod wanted;
 
 use midge_api::{DeployChange, DeployRequest, Deployed, ErrorCode};
 use midge_model::{Difference, Grants, KEEP_DEFAULT, Revision, Traffic, suggest};
@@ -63,6 +63,7 @@ impl Control {
         let (namespace, function) = target;
         self.let_through(who, Operation::Deploy, Some(namespace))
             .await?;
+        self.room_on_disk(0).await?;
         let deed = Deed {
             operation: Operation::Deploy,
             namespace: Some(namespace),
@@ -86,13 +87,13 @@ impl Control {
         let tenant = self.namespace(who, namespace).await?.value;
         let wanted = self.reading(who, target).read(request)?;
         let revision = &wanted.revision;
-        self.allow(who, namespace, (&revision.grants, &revision.limits))?;
+        self.allow(who, revision)?;
         self.secrets_are_there(target, &revision.grants).await?;
         if self.component(namespace, &revision.digest).await?.is_none() {
             return Err(missing(namespace, &revision.digest));
         }
-        let inspection = self.inspect(namespace, &revision.digest).await?;
-        let warnings = unanswered_imports(&inspection, &revision.grants);
+        let needs = self.needs(namespace, &revision.digest).await?;
+        let warnings = unanswered_imports(&needs, &revision.grants);
         let standing = self.standing(target).await?;
         wanted.check(standing.as_ref(), if_match)?;
         let compile_ms = self.compiled(target, &wanted).await?;
@@ -128,6 +129,7 @@ impl Control {
     ) -> Result<Published, ControlError> {
         let target = wanted.target();
         let turn = self.turn().await?;
+        self.still_good(who).await?;
         let tenant = self.still_there(who, tenant).await?;
         for _ in 0..ATTEMPTS_MAX {
             let standing = self.standing(target).await?;
@@ -205,13 +207,13 @@ impl Control {
             namespace: target.0,
             function: target.1,
             base: self.base_limits(who, target.0),
-            domain: &self.config.domain,
-            data_root: &self.config.data_root,
+            config: &self.config,
         }
     }
 
     async fn compiled(&self, target: Target<'_>, wanted: &Wanted) -> Result<u64, ControlError> {
-        let compiled = self.node.compile(target.1, &wanted.revision.digest).await;
+        let digest = &wanted.revision.digest;
+        let compiled = self.node.compile(target.0, target.1, digest).await;
         match compiled {
             Ok(report) if report.cached => Ok(0),
             Ok(report) => Ok(whole_ms(report.took)),

@@ -13,10 +13,14 @@ mod attempts;
 mod body;
 mod caller;
 mod connection;
+mod connections;
 mod document;
 mod extract;
+mod guard;
 mod handlers;
 mod once;
+mod pace;
+mod places;
 mod stall;
 mod strict;
 #[cfg(test)]
@@ -39,21 +43,22 @@ pub use document::openapi;
 
 use crate::Control;
 use attempts::Attempts;
+use caller::Peer;
+use connections::Connections;
+use guard::Guard;
+use places::Places;
 
-/// Connections at a time. Administration needs few; at the bound the kernel queues the rest.
-const CONNECTIONS_MAX: usize = 512;
-/// Requests at a time: more are answered 503 at once, so that a flood costs little.
-const REQUESTS_MAX: usize = 64;
-/// Followers of logs at a time, beside the requests.
-const FOLLOWERS_MAX: usize = 64;
+/// Tokens that are looked up at a time, before anybody knows whose places they would take.
+const LOOKUPS_MAX: usize = 64;
 /// How long to wait after an accept that failed: most such errors are handles that ran out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What all requests share.
 pub(crate) struct Door {
     control: Arc<Control>,
-    requests: Arc<Semaphore>,
-    followers: Arc<Semaphore>,
+    guard: Guard,
+    lookups: Semaphore,
+    places: Arc<Places>,
     attempts: Attempts,
     openapi: Bytes,
     draining: watch::Receiver<bool>,
@@ -71,37 +76,47 @@ pub async fn serve(
     control: Arc<Control>,
     stop: impl Future<Output = ()>,
 ) {
+    let guard = match listener.local_addr() {
+        Ok(address) => Guard::new(control.config().auth, address),
+        Err(error) => {
+            tracing::error!(%error, "control door has no address");
+            return;
+        }
+    };
     let (drain, draining) = watch::channel(false);
     let (writing, mut written) = mpsc::channel(1);
     let door = Arc::new(Door {
         control,
-        requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
-        followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
+        guard,
+        lookups: Semaphore::new(LOOKUPS_MAX),
+        places: Arc::default(),
         attempts: Attempts::default(),
         openapi: document::text(),
         draining: draining.clone(),
         writing,
     });
     let router = router(door);
-    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let connected = Arc::new(Connections::default());
     let mut connections = JoinSet::new();
     let mut stop = pin!(stop);
     loop {
-        let arrival = async {
-            let permit = Arc::clone(&permits).acquire_owned().await;
-            let permit = permit.expect("nobody closes the semaphore");
-            (permit, listener.accept().await)
-        };
         tokio::select! {
             biased;
             () = &mut stop => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
-            (permit, arrival) = arrival => match arrival {
+            arrival = listener.accept() => match arrival {
                 Ok((tcp, peer)) => {
+                    let Some(room) = connected.admit(peer.ip()) else {
+                        tracing::debug!(%peer, "connection not taken: all there may be are at work");
+                        continue;
+                    };
                     let (router, tls, draining) = (router.clone(), tls.clone(), draining.clone());
+                    let peer = Peer { address: peer, seat: room.seat() };
                     connections.spawn(async move {
-                        connection::serve((tcp, peer), tls, router, draining).await;
-                        drop(permit);
+                        tokio::select! {
+                            () = connection::serve(tcp, peer, tls, router, draining) => {}
+                            () = room.ends.notified() => {}
+                        }
                     });
                 }
                 Err(error) => {

@@ -65,7 +65,8 @@ impl Control {
         Ok(self.function_info(&standing))
     }
 
-    /// The revisions that a function keeps, newest first: one page, as there are few.
+    /// The revisions that a function keeps, newest first: one page, as there are few. Without the
+    /// values of variables, which may be most of a revision: those are answered one at a time.
     ///
     /// # Errors
     ///
@@ -84,7 +85,12 @@ impl Control {
         for number in record.revisions.iter().rev() {
             // One that was pruned between the two reads is no more.
             let found = self.revision(target, *number).await?;
-            infos.extend(found.map(|found| self.revision_info(&record, found)));
+            infos.extend(found.map(|mut found| {
+                for value in found.revision.grants.env.values_mut() {
+                    *value = String::new();
+                }
+                self.revision_info(&record, found)
+            }));
         }
         Ok(Page::whole(infos))
     }

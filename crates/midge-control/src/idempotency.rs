@@ -5,7 +5,8 @@
 //! node that ended in the middle has forgotten it, and doing it again is safe, as every operation
 //! is.
 //!
-//! **Invariant:** an answer is kept only after it was made, for the token that asked.
+//! **Invariant:** an answer is kept only after it was made, for the token that asked, and nothing
+//! kept tells what was asked: the request is known again by a tag of the vault.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -71,7 +72,14 @@ impl Control {
         chosen: &str,
         request: [u8; 32],
     ) -> Result<Idempotency, ControlError> {
-        let request = Digest::of(&request);
+        // The newest tag is kept, and those of older keys are still the same request.
+        let tags: Vec<_> = self
+            .vault()
+            .tags(&request)
+            .into_iter()
+            .map(|tag| Digest::of(&tag))
+            .collect();
+        let newest = *tags.first().expect("a vault has a key");
         let is_printable = chosen
             .bytes()
             .all(|byte| byte.is_ascii_graphic() || byte == b' ');
@@ -91,20 +99,20 @@ impl Control {
         }
         let slot = IdempotencySlot {
             key,
-            request,
+            request: newest,
             registry: self.store.registry.clone(),
             in_progress: self.in_progress.clone(),
         };
         let found = records::read::<IdempotencyRecord>(self.registry(), &slot.key).await?;
         match found {
-            Some(Versioned { value, .. }) if now() < value.expires_at => repeated(value, &request),
+            Some(Versioned { value, .. }) if now() < value.expires_at => repeated(value, &tags),
             _ => Ok(Idempotency::New(slot)),
         }
     }
 }
 
-fn repeated(kept: IdempotencyRecord, request: &Digest) -> Result<Idempotency, ControlError> {
-    if kept.request_hash != *request {
+fn repeated(kept: IdempotencyRecord, tags: &[Digest]) -> Result<Idempotency, ControlError> {
+    if !tags.contains(&kept.request_hash) {
         return Err(ControlError::new(
             ErrorCode::IdempotencyMismatch,
             "this idempotency key was used for another request",

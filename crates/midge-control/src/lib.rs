@@ -10,6 +10,7 @@
 
 mod audit;
 mod audit_list;
+mod audit_trim;
 mod authenticate;
 mod bearer;
 mod cap;
@@ -23,6 +24,8 @@ mod door;
 mod error;
 mod functions;
 mod idempotency;
+mod inspections;
+mod leftovers;
 mod namespaces;
 mod node;
 mod observe;
@@ -30,9 +33,11 @@ mod page;
 mod publish;
 mod remove;
 mod role;
+mod room;
 mod secrets;
 mod standing;
 mod sweep;
+mod token_room;
 mod tokens;
 mod traffic;
 mod urls;

@@ -74,7 +74,8 @@ impl Control {
     ///
     /// # Errors
     ///
-    /// The caller may not, there is one of this name, or a quota is out of bounds.
+    /// The caller may not, there is one of this name, or data of an earlier one, or a quota is
+    /// out of bounds.
     pub async fn create_namespace(
         &self,
         who: &Who,
@@ -89,7 +90,13 @@ impl Control {
             subject: request.name.to_string(),
             detail: json!({ "quota": quota }),
         };
-        let work = self.make_namespace(request.name.clone(), quota);
+        let work = async {
+            let key = namespace_key(&request.name);
+            if self.registry().get(&key).await?.is_none() {
+                self.no_leftovers(&request.name).await?;
+            }
+            self.make_namespace(request.name.clone(), quota).await
+        };
         self.audited(who, deed, work, |_| Value::Null).await
     }
 

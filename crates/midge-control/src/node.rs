@@ -19,13 +19,14 @@ use tokio::sync::broadcast;
 #[async_trait]
 pub trait Node: Send + Sync {
     /// Native code of a component that is in the store, made under the compile budget if it is
-    /// not in the cache. The function's name is for messages.
+    /// not in the cache. It waits for its namespace's turn; the function's name is for messages.
     ///
     /// # Errors
     ///
     /// The component's fault, or the host's: [`CompileFault::blame`] says whose.
     async fn compile(
         &self,
+        namespace: &NamespaceName,
         function: &FunctionName,
         digest: &Digest,
     ) -> Result<CompileReport, CompileFault>;

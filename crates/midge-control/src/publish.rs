@@ -7,6 +7,7 @@
 //! **Invariant:** what is cleared away is what this change saw before it made it unneeded, by
 //! version. If somebody needs it again meanwhile, they wrote it again, and it stays.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use midge_api::ErrorCode;
@@ -17,6 +18,7 @@ use midge_store::records::{
 use midge_store::{Expect, Key, LIST_MAX, PutError, Version};
 
 use crate::control::{Control, Turn};
+use crate::deploy::wanted::SECRETS_MAX;
 use crate::error::ControlError;
 use crate::standing::{Standing, Target};
 use crate::who::Who;
@@ -47,7 +49,8 @@ impl Control {
     ///
     /// # Errors
     ///
-    /// A route is another's, or the store does not answer; doing it again is safe.
+    /// A route is another's, what is to have traffic is granted too many secrets, or the store does
+    /// not answer; doing it again is safe.
     pub(crate) async fn switch(
         &self,
         who: &Who,
@@ -61,6 +64,7 @@ impl Control {
             new,
         } = switch;
         let target = (&record.namespace, &record.function);
+        check_secrets(&live)?;
         let before = standing.map(Standing::routes).unwrap_or_default();
         let after: Vec<_> = live.iter().flat_map(|live| &live.routes).cloned().collect();
         self.claim(who, target, &only_first(&after, &before), turn)
@@ -175,6 +179,21 @@ impl Control {
         }
         Ok(pruned)
     }
+}
+
+/// Refuses a split whose revisions have so many secrets between them that workers could not be told
+/// all at once.
+fn check_secrets(live: &[&Revision]) -> Result<(), ControlError> {
+    let grants = live.iter().flat_map(|revision| &revision.grants.secrets);
+    let names: BTreeSet<_> = grants.map(|grant| &grant.name).collect();
+    if names.len() <= SECRETS_MAX {
+        return Ok(());
+    }
+    let message = format!(
+        "the revisions of the split have {} secrets together, the most is {SECRETS_MAX}",
+        names.len()
+    );
+    Err(ControlError::invalid(message).with_hint("split the traffic over fewer revisions"))
 }
 
 /// The oldest revisions go until as many are kept as shall be; none that has traffic goes.

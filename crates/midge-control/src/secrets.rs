@@ -242,7 +242,7 @@ impl Control {
         Ok(all.len() as u64)
     }
 
-    fn vault(&self) -> MutexGuard<'_, Vault> {
+    pub(crate) fn vault(&self) -> MutexGuard<'_, Vault> {
         self.vault.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -11,10 +11,9 @@ use std::time::Duration;
 
 use midge_model::{Digest, FunctionName, NamespaceName, Timestamp};
 use midge_store::records::{
-    self, AuditRecord, ClaimRecord, ComponentRecord, FunctionRecord, IdempotencyRecord, Kept,
-    NamespaceRecord, RevisionRecord, TokenRecord, Versioned, all_claims, all_components,
-    all_namespaces, all_revisions, all_tokens, audits_of, component_key, function_key,
-    idempotencies,
+    self, ClaimRecord, ComponentRecord, FunctionRecord, IdempotencyRecord, Kept, NamespaceRecord,
+    RevisionRecord, TokenRecord, Versioned, all_claims, all_components, all_namespaces,
+    all_revisions, all_tokens, component_key, function_key, idempotencies,
 };
 use midge_store::{Expect, Key, LIST_MAX, Prefix, StoreError, now};
 
@@ -28,8 +27,6 @@ use crate::error::ControlError;
 const ORPHAN_AGE: Duration = Duration::from_secs(60 * 60);
 /// How long tokens that ended are kept, for who reads the audit log.
 const ENDED_TOKEN_AGE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
-/// The most audit entries of one namespace, and of the node; the oldest go.
-const AUDIT_ENTRIES_MAX: usize = 10_000;
 /// How often to sweep if nothing asks for it.
 const SWEEP_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How long to wait after being asked: who removes many functions asks many times.
@@ -287,6 +284,12 @@ impl Control {
         }
     }
 
+    /// Whether any namespace has the component now.
+    pub(crate) async fn is_named(&self, digest: &Digest) -> Result<bool, ControlError> {
+        let namespaces = self.all::<NamespaceRecord>(&all_namespaces()).await?;
+        self.is_had(&namespaces, digest).await
+    }
+
     /// Whether a namespace has the component. Namespaces that were made since cannot have had it
     /// before this turn without storing the artifact anew, which makes it young.
     async fn is_had(
@@ -323,33 +326,13 @@ impl Control {
             }
         }
         for scope in audit_scopes(self.registry()).await? {
-            taken += self.sweep_audit(&audits_of(scope.as_ref())).await?;
+            taken += self.trim_audit(&scope).await?;
         }
         Ok(taken)
     }
 
-    /// Entries come newest first: those behind the bound go.
-    async fn sweep_audit(&self, prefix: &Prefix) -> Result<u64, ControlError> {
-        let mut seen = 0;
-        let mut taken = 0;
-        let mut after = None;
-        loop {
-            let page = self.page::<AuditRecord>(prefix, after.as_ref()).await?;
-            for (key, found) in &page {
-                seen += 1;
-                if seen > AUDIT_ENTRIES_MAX {
-                    taken += u64::from(self.take_away(key, found.version).await?);
-                }
-            }
-            if page.len() < LIST_MAX {
-                return Ok(taken);
-            }
-            after = page.into_iter().last().map(|(key, _)| key);
-        }
-    }
-
     /// Takes a record away if it is as it was seen; says whether it was.
-    async fn take_away(
+    pub(crate) async fn take_away(
         &self,
         key: &Key,
         version: midge_store::Version,

@@ -1,7 +1,7 @@
 //! Tokens: who gets one, what it may, when it ends.
 //!
 //! Decides what a caller may hand on. Reading a request's token is `authenticate.rs`, its text
-//! `bearer.rs`.
+//! `bearer.rs`, how many there may be `token_room.rs`.
 //!
 //! **Invariant:** nobody hands on more than they have: not another namespace, not a wider cap,
 //! not a longer life. A token's text is answered once and kept nowhere.
@@ -15,21 +15,20 @@ use midge_api::{
 };
 use midge_model::{NamespaceName, Quota, Timestamp};
 use midge_store::records::{self, RecordId, TokenRecord, Versioned, all_tokens, token_key};
-use midge_store::{Expect, LIST_MAX, PutError, now};
+use midge_store::{Expect, PutError, now};
 use serde_json::{Value, json};
 
 use crate::audit::Deed;
 use crate::authenticate::{is_live, read_cap};
 use crate::bearer::Minted;
 use crate::control::{ATTEMPTS_MAX, Control};
-use crate::counts::over;
 use crate::error::ControlError;
 use crate::page::{PageRequest, Part, page};
 use crate::role::Operation;
 use crate::who::Who;
 
 /// The longest policy of a token: it is read at each of its requests.
-const CAP_BYTES_MAX: usize = 64 << 10;
+const CAP_BYTES_MAX: usize = 16 << 10;
 /// How the token of the first start is called.
 const FIRST_NAME: &str = "first admin";
 
@@ -135,17 +134,23 @@ impl Control {
         };
         let work = async {
             let wanted = wanted(who, request)?;
-            let _turn = self.turn().await?;
+            let _making = self.tokens.making.lock().await;
             let quota = match &wanted.namespace {
                 Some(namespace) => self.namespace(who, namespace).await?.value.quota,
                 None => Quota::DEFAULT,
             };
-            self.room_for_token(wanted.namespace.as_ref(), quota.tokens)
-                .await?;
+            let scope = wanted.namespace.clone();
+            self.room_for_token(scope.as_ref(), quota.tokens).await?;
+            let _turn = self.turn().await?;
+            // Within the turn, in which no namespace ends.
+            if let Some(namespace) = &scope {
+                self.namespace(who, namespace).await?;
+            }
             let minted = Minted::new()?;
             let record = wanted.record(&minted);
             let key = token_key(&record.id);
             records::write(self.registry(), &key, &record, Expect::Absent).await?;
+            self.tokens.made(scope.as_ref());
             Ok(TokenCreated {
                 info: info_of(record)?,
                 token: minted.text,
@@ -181,12 +186,17 @@ impl Control {
         };
         let work = async {
             for _ in 0..ATTEMPTS_MAX {
-                let Versioned { mut value, version } = self.token(who, id).await?;
-                value.revoked_at = Some(now());
+                let Versioned { value, version } = self.token(who, id).await?;
+                // Nothing of it is kept: what it did, and its name, are in the audit log.
                 let key = token_key(&value.id);
                 let expect = Expect::Version(version);
-                match records::write(self.registry(), &key, &value, expect).await {
-                    Ok(_) => return Ok(()),
+                match records::remove(self.registry(), &key, expect).await {
+                    Ok(_) => {
+                        if is_live(&value, now()) {
+                            self.tokens.ended(value.namespace.as_ref());
+                        }
+                        return Ok(());
+                    }
                     Err(PutError::Conflict { .. }) => {}
                     Err(error) => return Err(error.into()),
                 }
@@ -218,45 +228,6 @@ impl Control {
     ) -> Result<bool, ControlError> {
         let all = records::list_all::<TokenRecord>(self.registry(), &all_tokens()).await?;
         Ok(all.iter().any(|(_, token)| is_it(&token.value)))
-    }
-
-    /// Tokens that ended do not count: who replaces them regularly needs no wider quota.
-    async fn room_for_token(
-        &self,
-        namespace: Option<&NamespaceName>,
-        tokens_max: u32,
-    ) -> Result<(), ControlError> {
-        let at = now();
-        let mut after = None;
-        let mut count = 0_u32;
-        loop {
-            let found = records::list_of::<TokenRecord>(
-                self.registry(),
-                &all_tokens(),
-                after.as_ref(),
-                LIST_MAX,
-            )
-            .await?;
-            for (_, token) in &found {
-                let counts =
-                    token.value.namespace.as_ref() == namespace && is_live(&token.value, at);
-                count += u32::from(counts);
-            }
-            if count >= tokens_max {
-                return Err(match namespace {
-                    Some(namespace) => over(namespace, "tokens", tokens_max),
-                    None => ControlError::new(
-                        ErrorCode::Quota,
-                        format!("there are {tokens_max} tokens of the whole node already"),
-                    )
-                    .with_hint("revoke some, or make tokens of a namespace"),
-                });
-            }
-            if found.len() < LIST_MAX {
-                return Ok(());
-            }
-            after = found.into_iter().last().map(|(key, _)| key);
-        }
     }
 }
 
@@ -297,13 +268,23 @@ fn check_name(name: &str) -> Result<(), ControlError> {
         return Err(ControlError::invalid("the token has no name")
             .with_hint("say who or what uses it: `ci of the shop`"));
     }
-    if name.len() > TOKEN_NAME_BYTES_MAX || name.chars().any(char::is_control) {
+    if name.len() > TOKEN_NAME_BYTES_MAX || name.chars().any(is_unseen) {
         let message = format!(
-            "a token's name is at most {TOKEN_NAME_BYTES_MAX} bytes and without control characters"
+            "a token's name is at most {TOKEN_NAME_BYTES_MAX} bytes and without characters that are not seen"
         );
         return Err(ControlError::invalid(message));
     }
     Ok(())
+}
+
+/// Whether a character is not seen itself and may change how others look: one name could be
+/// written to look like another.
+fn is_unseen(found: char) -> bool {
+    found.is_control()
+        || matches!(found,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}' | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}')
 }
 
 /// The cap of a token that this caller makes. Whether one policy is narrower than another cannot

@@ -57,6 +57,13 @@ impl ControlConfig {
         }
     }
 
+    /// The host that the node is reached by, in lower case.
+    pub(crate) fn public_host(&self) -> Option<String> {
+        let url: http::Uri = self.public_url.parse().ok()?;
+        let host = url.host()?.trim_end_matches('.');
+        Some(host.to_ascii_lowercase())
+    }
+
     /// The traffic door's scheme and port with another host.
     fn at_host(&self, host: &str, path: &str) -> String {
         let (scheme, rest) = self.public_url.split_once("://").unwrap_or(("http", ""));

@@ -27,6 +27,15 @@ pub struct ArtifactInfo {
     pub stored_at: Timestamp,
 }
 
+/// How much fits in where the store is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// How many bytes are free for us.
+    pub free_bytes: u64,
+    /// How many there are, used or free.
+    pub total_bytes: u64,
+}
+
 /// Why an upload did not become an artifact; nothing of it is left.
 #[derive(Debug, thiserror::Error)]
 pub enum FinishError {
@@ -85,6 +94,13 @@ pub trait Artifacts: Send + Sync + fmt::Debug {
         after: Option<&Digest>,
         limit: usize,
     ) -> Result<Vec<ArtifactInfo>, StoreError>;
+
+    /// How much room there is for what is kept, uploads under way counted as used.
+    ///
+    /// # Errors
+    ///
+    /// The store did not answer.
+    async fn room(&self) -> Result<Room, StoreError>;
 }
 
 /// An upload under way. Dropped before its end it leaves nothing.

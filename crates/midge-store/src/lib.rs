@@ -26,7 +26,9 @@ mod vault;
 
 use std::sync::Arc;
 
-pub use artifacts::{ARTIFACTS_LIST_MAX, ArtifactInfo, ArtifactWriter, Artifacts, FinishError};
+pub use artifacts::{
+    ARTIFACTS_LIST_MAX, ArtifactInfo, ArtifactWriter, Artifacts, FinishError, Room,
+};
 pub use backup::{BackupError, BackupSummary, RestoreError, backup, restore};
 pub use check::{Report, check};
 pub use clock::now;

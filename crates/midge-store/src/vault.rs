@@ -8,6 +8,7 @@
 //! value is ever printed.
 
 mod key_file;
+mod tag;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -194,6 +195,13 @@ impl Vault {
             .map_err(|_| VaultError::Damaged)?;
         let text = String::from_utf8(value).map_err(|_| VaultError::Damaged)?;
         SecretText::new(text).map_err(|_| VaultError::Damaged)
+    }
+
+    /// What stands for a message where the message must not be found out, by each key, that of
+    /// the newest first. Keep the first and compare with all: so it outlives a rotation.
+    pub fn tags(&self, message: &[u8]) -> Vec<[u8; 32]> {
+        let keys = self.keys.iter();
+        keys.map(|key| tag::tag(&key.bytes, message)).collect()
     }
 
     /// Adds a key that seals from now on; says its id. The old ones still open, so seal

@@ -22,6 +22,8 @@ pub enum ErrorCode {
     Unauthenticated,
     /// The token's role may not do this.
     Forbidden,
+    /// A web page of another site made somebody's browser ask.
+    ForeignOrigin,
     /// A quota of the namespace is used up.
     Quota,
     /// There is no such thing, or nothing this token may know of.
@@ -49,6 +51,8 @@ pub enum ErrorCode {
     UnsupportedMediaType,
     /// The request's line or fields are larger than the door takes.
     HeadersTooLarge,
+    /// The request names another host than this door's.
+    Misdirected,
     /// The idempotency key was used for another request.
     IdempotencyMismatch,
     /// Well formed, and yet nothing that can be done; the sentence says why.
@@ -75,14 +79,17 @@ pub enum ErrorCode {
     NotServing,
     /// No worker could take the invocation.
     NotInvoked,
+    /// The node's disk has no more room than it needs to be administered.
+    DiskFull,
 }
 
 impl ErrorCode {
     /// Every code.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 32] = [
         Self::InvalidRequest,
         Self::Unauthenticated,
         Self::Forbidden,
+        Self::ForeignOrigin,
         Self::Quota,
         Self::NotFound,
         Self::MethodNotAllowed,
@@ -96,6 +103,7 @@ impl ErrorCode {
         Self::TooLarge,
         Self::UnsupportedMediaType,
         Self::HeadersTooLarge,
+        Self::Misdirected,
         Self::IdempotencyMismatch,
         Self::Invalid,
         Self::DigestMismatch,
@@ -109,6 +117,7 @@ impl ErrorCode {
         Self::Store,
         Self::NotServing,
         Self::NotInvoked,
+        Self::DiskFull,
     ];
 
     /// The HTTP status of an answer with this code.
@@ -131,6 +140,7 @@ impl ErrorCode {
             Self::InvalidRequest => (400, "The request is malformed", "invalid-request"),
             Self::Unauthenticated => (401, "A valid token is needed", "unauthenticated"),
             Self::Forbidden => (403, "This token may not do that", "forbidden"),
+            Self::ForeignOrigin => (403, "A page of another site asks", "foreign-origin"),
             Self::Quota => (403, "A quota is used up", "quota"),
             Self::NotFound => (404, "There is no such thing", "not-found"),
             Self::MethodNotAllowed => (405, "The path has no such method", "method-not-allowed"),
@@ -152,6 +162,7 @@ impl ErrorCode {
                 "unsupported-media-type",
             ),
             Self::HeadersTooLarge => (431, "The header fields are too large", "headers-too-large"),
+            Self::Misdirected => (421, "This is another host's door", "misdirected"),
             Self::IdempotencyMismatch => (
                 422,
                 "The idempotency key is another's",
@@ -169,6 +180,7 @@ impl ErrorCode {
             Self::Store => (503, "The store cannot be used", "store"),
             Self::NotServing => (503, "Not every worker serves it yet", "not-serving"),
             Self::NotInvoked => (503, "The function could not be reached", "not-invoked"),
+            Self::DiskFull => (507, "The node's disk is full", "disk-full"),
         }
     }
 }

@@ -27,7 +27,7 @@ pub struct LogLine {
     /// In which request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
-    /// `stdout`, `stderr`, or the level of a structured line.
+    /// `stdout`, `stderr`, or `denied` where the host says what it did not allow.
     pub stream: String,
     /// The line, without its end.
     pub line: String,

@@ -4,7 +4,6 @@
 
 use midge_api::{DeployPlan, DeployRequest};
 use midge_model::{FunctionName, Grants, NamespaceName};
-use midge_sandbox::Inspection;
 
 use super::difference;
 use crate::control::Control;
@@ -33,12 +32,12 @@ impl Control {
         let revision = &wanted.revision;
         let standing = self.standing(target).await?;
         let difference = difference(standing.as_ref(), revision);
-        let refused = self.refused(who, namespace, (&revision.grants, &revision.limits));
+        let refused = self.refused(who, revision);
         let component_known = self.component(namespace, &revision.digest).await?.is_some();
         let mut warnings = Vec::new();
         if component_known {
-            let inspection = self.inspect(namespace, &revision.digest).await?;
-            warnings.extend(unanswered_imports(&inspection, &revision.grants));
+            let needs = self.needs(namespace, &revision.digest).await?;
+            warnings.extend(unanswered_imports(&needs, &revision.grants));
         }
         // What is in the way of the deploy itself is no reason not to show the plan.
         let obstacles = [
@@ -77,18 +76,9 @@ const ASKED_BY_ALL: &str = "dirs or tmp";
 
 /// What a component asks for that will be denied. A warning and no refusal: interpreters import
 /// everything they could ever need.
-pub(super) fn unanswered_imports(inspection: &Inspection, grants: &Grants) -> Option<String> {
-    let mut denied: Vec<&str> = Vec::new();
-    for kinds in inspection
-        .imports
-        .iter()
-        .filter_map(|import| import.needs_grant)
-        .filter(|kinds| *kinds != ASKED_BY_ALL)
-    {
-        if !any_granted(kinds, grants) && !denied.contains(&kinds) {
-            denied.push(kinds);
-        }
-    }
+pub(super) fn unanswered_imports(needs: &[&str], grants: &Grants) -> Option<String> {
+    let asked = needs.iter().copied().filter(|kinds| *kinds != ASKED_BY_ALL);
+    let denied: Vec<&str> = asked.filter(|kinds| !any_granted(kinds, grants)).collect();
     (!denied.is_empty()).then(|| {
         format!(
             "the component can ask for more than it is granted, and will be told no: {}",

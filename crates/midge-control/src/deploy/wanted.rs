@@ -6,20 +6,28 @@
 //! **Invariant:** what is [`Wanted`] would also have been read from a manifest.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use midge_api::{DeployRequest, ErrorCode, MESSAGE_BYTES_MAX};
+use midge_model::quantity::format_bytes;
 use midge_model::{
-    DirGrant, DirMode, EnvVar, FunctionName, Grants, KEEP_MAX, Limits, NamespaceName, Revision,
-    RevisionNumber, Route, SecretGrant, TMP_BYTES_MAX, data_path,
+    DirGrant, DirMode, EnvVar, FunctionName, Grants, HostName, KEEP_MAX, Limits, NamespaceName,
+    Revision, RevisionNumber, Route, SecretGrant, TMP_BYTES_MAX, data_path,
 };
 
+use crate::config::ControlConfig;
 use crate::error::ControlError;
 
 /// The most routes of one function; each is a claim of its own.
 const ROUTES_MAX: usize = 100;
 /// The most variables of one function: each instance gets a copy of all.
 const ENV_MAX: usize = 256;
+
+/// The most secrets of one function, and of the revisions that share its traffic together: with the
+/// largest value each, workers can still be told all of them at once.
+pub(crate) const SECRETS_MAX: usize = 64;
+/// The largest revision as it is kept and told to workers. A variable is read whole by each instance,
+/// so what is larger belongs into a file.
+const REVISION_BYTES_MAX: usize = 256 << 10;
 
 /// A revision that somebody wants, before it has a number.
 #[derive(Debug)]
@@ -37,10 +45,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) function: &'a FunctionName,
     /// The limits of who asks for none.
     pub(crate) base: Limits,
-    /// The node's domain.
-    pub(crate) domain: &'a str,
-    /// Where relative host folders lie.
-    pub(crate) data_root: &'a Path,
+    /// The node's own hosts, and where relative host folders lie.
+    pub(crate) config: &'a ControlConfig,
 }
 
 impl Reading<'_> {
@@ -75,6 +81,7 @@ impl Reading<'_> {
             limits,
             routes: self.routes(routes)?,
         };
+        check_size(&revision)?;
         Ok(Wanted {
             revision,
             keep,
@@ -104,17 +111,20 @@ impl Reading<'_> {
         Ok(routes)
     }
 
-    /// Hosts below the node's domain say which function they mean: a route there would answer in
-    /// another's name.
+    /// Refuses hosts by which the node itself is reached, and those below its domain, which say
+    /// which function they mean: a route there would answer in others' names. Whether the
+    /// namespace may have another host is the policy's.
     fn check_host(&self, host: &str) -> Result<(), ControlError> {
-        let below = host.strip_suffix(self.domain);
-        if below.is_none_or(|below| !below.is_empty() && !below.ends_with('.')) {
+        let domain = self.config.domain.as_str();
+        let message = if is_at_or_below(host, domain) {
+            format!("host `{host}` is below `{domain}`, whose hosts are functions' own addresses")
+        } else if is_at_or_below(host, "localhost") || !is_name(host) {
+            format!("host `{host}` is this machine or an address, which is no function's own")
+        } else if self.config.public_host().as_deref() == Some(host) {
+            format!("host `{host}` is the node's own, where namespace `default` answers")
+        } else {
             return Ok(());
-        }
-        let message = format!(
-            "host `{host}` is below `{}`, whose hosts are functions' own addresses",
-            self.domain
-        );
+        };
         Err(ControlError::invalid(message)
             .with_hint("leave the host out of the route, or name one of your own"))
     }
@@ -133,6 +143,13 @@ impl Reading<'_> {
             .filter(|bytes| !(1..=TMP_BYTES_MAX).contains(bytes))
         {
             let message = format!("tmp is {bytes} bytes, write 1 to {TMP_BYTES_MAX}");
+            return Err(ControlError::invalid(message));
+        }
+        if grants.secrets.len() > SECRETS_MAX {
+            let message = format!(
+                "{} secrets are more than {SECRETS_MAX}",
+                grants.secrets.len()
+            );
             return Err(ControlError::invalid(message));
         }
         let dirs = grants.dirs.iter().map(|dir| self.dir(dir));
@@ -166,7 +183,7 @@ impl Reading<'_> {
             );
             return Err(ControlError::invalid(message));
         }
-        let host = data_path(self.data_root, self.namespace, &checked.host)
+        let host = data_path(&self.config.data_root, self.namespace, &checked.host)
             .map_err(|error| invalid(&error))?;
         Ok(DirGrant {
             host,
@@ -174,6 +191,21 @@ impl Reading<'_> {
             ..checked
         })
     }
+}
+
+/// Workers are told every kept revision, and again whenever one of the function's secrets changes.
+fn check_size(revision: &Revision) -> Result<(), ControlError> {
+    let written = serde_json::to_vec(revision).map_err(ControlError::internal)?;
+    if written.len() <= REVISION_BYTES_MAX {
+        return Ok(());
+    }
+    let message = format!(
+        "the grants, limits and routes take {} as JSON, the most is {}",
+        format_bytes(written.len() as u64),
+        format_bytes(REVISION_BYTES_MAX as u64)
+    );
+    Err(ControlError::new(ErrorCode::TooLarge, message)
+        .with_hint("put what is large into a file of a folder (`dirs`), not into variables"))
 }
 
 fn check_message(message: Option<&str>) -> Result<(), ControlError> {
@@ -184,4 +216,14 @@ fn check_message(message: Option<&str>) -> Result<(), ControlError> {
         )),
         _ => Ok(()),
     }
+}
+
+fn is_at_or_below(host: &str, domain: &str) -> bool {
+    let below = host.strip_suffix(domain);
+    below.is_some_and(|below| below.is_empty() || below.ends_with('.'))
+}
+
+/// Whether nobody reads it as an address.
+fn is_name(host: &str) -> bool {
+    matches!(host.parse(), Ok(HostName::Name(_)))
 }

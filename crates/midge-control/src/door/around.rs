@@ -1,4 +1,4 @@
-//! What stands around every request: its id, the bound, the last net, the line in the log.
+//! What stands around every request: its id, the guard, the last net, the line in the log.
 //!
 //! **Invariant:** every answer has an `x-request-id`, and a handler that panics costs its own
 //! request and nothing else.
@@ -20,10 +20,13 @@ use uuid::Uuid;
 use super::Door;
 use super::answer::Refused;
 use super::caller::Peer;
+use super::pace::paced;
+use super::places::Slot;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// What is asked by whoever watches over the node, and must be answered when nothing else is.
-const ALWAYS: [&str; 2] = ["/healthz", "/readyz"];
+/// What is answered to everybody, because it tells nobody anything: for whoever watches over the
+/// node it must be answered when nothing else is.
+const OPEN: [&str; 3] = ["/healthz", "/readyz", "/openapi.json"];
 
 /// Answers a request.
 pub(super) async fn around(
@@ -37,20 +40,23 @@ pub(super) async fn around(
     let method = request.method().clone();
     // Without the query: it may say more than a log should keep.
     let path = request.uri().path().to_owned();
-    let from = request.extensions().get().map(|Peer(from)| *from);
+    let from = request.extensions().get().map(Peer::ip);
+    let slot = Slot::default();
+    request.extensions_mut().insert(slot.clone());
 
-    let permit = Arc::clone(&door.requests).try_acquire_owned();
-    let mut response = if permit.is_err() && !ALWAYS.contains(&path.as_str()) {
-        Refused::new(
-            ErrorCode::Busy,
-            "the node is at its bound of control requests",
-        )
-        .into_response()
-    } else {
-        let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
-        answered.unwrap_or_else(|_| internal().into_response())
+    let (head, body) = request.into_parts();
+    let passed = match OPEN.contains(&path.as_str()) {
+        true => Ok(()),
+        false => door.guard.check(&head),
     };
-    drop(permit);
+    let mut response = match passed {
+        Ok(()) => {
+            let request = Request::from_parts(head, body);
+            let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+            answered.unwrap_or_else(|_| internal().into_response())
+        }
+        Err(refused) => refused.into_response(),
+    };
 
     let refused = response.extensions_mut().remove::<Refused>();
     if let Some(refused) = &refused {
@@ -73,7 +79,7 @@ pub(super) async fn around(
     let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let from = from.map(tracing::field::display);
     tracing::info!(request_id = %id, from, %method, path, status, code, took_ms, "control request");
-    response
+    paced(response, slot.place())
 }
 
 /// The node's own fault, of which the caller learns no more than that.

@@ -66,7 +66,7 @@ fn make_room(rows: &mut HashMap<IpAddr, Row>, now: Instant) {
 }
 
 /// Who has one address of version 6 has its network of 2^64.
-fn whose(from: IpAddr) -> IpAddr {
+pub(super) fn whose(from: IpAddr) -> IpAddr {
     match from.to_canonical() {
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();

@@ -2,10 +2,11 @@
 //!
 //! **Invariant:** nothing is read beyond its bound, and no wait for the peer is without an end.
 
+use std::error::Error as _;
 use std::pin::Pin;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt as _, stream};
 use http::{HeaderMap, header};
@@ -13,13 +14,19 @@ use midge_api::ErrorCode;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::answer::Refused;
+use crate::ControlError;
 
 /// The largest body that is read into memory.
 pub(super) const BODY_BYTES_MAX: usize = 1 << 20;
 /// How long it may take to arrive.
 const BODY_TIME_MAX: Duration = Duration::from_secs(30);
-/// How long an upload may send nothing.
-const PIECE_TIME_MAX: Duration = Duration::from_secs(30);
+/// How long an upload may send nothing, and the time in which it has to send
+/// [`UPLOAD_WINDOW_BYTES_MIN`].
+const UPLOAD_WINDOW: Duration = Duration::from_secs(30);
+/// About 8 KiB a second, which the poorest connection has.
+const UPLOAD_WINDOW_BYTES_MIN: usize = 256 << 10;
+/// How long a whole upload may take: the largest component at 300 KiB a second.
+const UPLOAD_TIME_MAX: Duration = Duration::from_secs(60 * 60);
 /// How much of a body that nobody wants is read all the same, so that its sender comes to read
 /// why: a connection that is closed on unread bytes is reset, and the answer with it.
 const UNWANTED_BYTES_MAX: usize = 8 << 20;
@@ -56,18 +63,70 @@ pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Refus
 
 /// The bytes of an upload as they come, until none come any more.
 pub(super) fn pieces(body: Body) -> Pin<Box<dyn Stream<Item = Result<Bytes, UploadFault>> + Send>> {
-    let pieces = Some(body.into_data_stream());
-    let pieces = stream::unfold(pieces, |pieces| async {
-        let mut pieces = pieces?;
-        match timeout(PIECE_TIME_MAX, pieces.next()).await {
-            Ok(Some(Ok(piece))) => Some((Ok(piece), Some(pieces))),
-            Ok(Some(Err(_))) => Some((Err(UploadFault::Broken), None)),
-            Ok(None) => None,
-            Err(_) => Some((Err(UploadFault::Silent), None)),
+    let sender = Sender {
+        pieces: body.into_data_stream(),
+        until: Instant::now() + UPLOAD_TIME_MAX,
+        waited: Duration::ZERO,
+        sent_bytes: 0,
+    };
+    let pieces = stream::unfold(Some(sender), |sender| async {
+        let mut sender = sender?;
+        match sender.next().await {
+            Some(Ok(piece)) => Some((Ok(piece), Some(sender))),
+            Some(Err(fault)) => Some((Err(fault), None)),
+            None => None,
         }
     });
     // Whoever discards the rest may ask once more than there is.
     Box::pin(pieces.fuse())
+}
+
+/// Somebody who uploads, and how fast.
+struct Sender {
+    pieces: BodyDataStream,
+    until: Instant,
+    /// For the sender, in this window: what the disk takes is not its fault.
+    waited: Duration,
+    sent_bytes: usize,
+}
+
+impl Sender {
+    async fn next(&mut self) -> Option<Result<Bytes, UploadFault>> {
+        let began = Instant::now();
+        if began >= self.until {
+            return Some(Err(UploadFault::Long));
+        }
+        let deadline = self.until.min(began + UPLOAD_WINDOW);
+        let piece = match timeout_at(deadline, self.pieces.next()).await {
+            Ok(Some(Ok(piece))) => piece,
+            Ok(Some(Err(_))) => return Some(Err(UploadFault::Broken)),
+            Ok(None) => return None,
+            Err(_) => return Some(Err(UploadFault::Slow)),
+        };
+        self.waited += began.elapsed();
+        self.sent_bytes += piece.len();
+        if self.waited >= UPLOAD_WINDOW {
+            if self.sent_bytes < UPLOAD_WINDOW_BYTES_MIN {
+                return Some(Err(UploadFault::Slow));
+            }
+            self.waited = Duration::ZERO;
+            self.sent_bytes = 0;
+        }
+        Some(Ok(piece))
+    }
+}
+
+/// An upload's own fault in place of what the core makes of it, which is that bytes are missing.
+pub(super) fn name_upload_fault(error: ControlError) -> ControlError {
+    let fault = error
+        .source()
+        .and_then(|source| source.downcast_ref::<UploadFault>());
+    match fault {
+        Some(fault @ (UploadFault::Slow | UploadFault::Long)) => {
+            ControlError::new(ErrorCode::RequestTimeout, fault.to_string())
+        }
+        Some(UploadFault::Broken) | None => error,
+    }
 }
 
 /// Why an upload did not come to its end.
@@ -76,9 +135,16 @@ pub(super) enum UploadFault {
     /// The connection ended, or the framing is wrong.
     #[error("the upload ended early")]
     Broken,
-    /// The sender is silent.
-    #[error("the upload sent nothing for {} seconds", PIECE_TIME_MAX.as_secs())]
-    Silent,
+    /// The sender is silent, or nearly.
+    #[error(
+        "the upload sent less than {} KiB in {} seconds",
+        UPLOAD_WINDOW_BYTES_MIN >> 10,
+        UPLOAD_WINDOW.as_secs()
+    )]
+    Slow,
+    /// It has had its time.
+    #[error("the upload took longer than {} minutes", UPLOAD_TIME_MAX.as_secs() / 60)]
+    Long,
 }
 
 /// Reads on for a while, and forgets it.

@@ -3,7 +3,8 @@
 //! Plain connections speak HTTP/1.1; over TLS the peer may choose HTTP/2.
 //!
 //! **Invariant:** every wait on the peer has an end: for the handshake, for a request's head, for
-//! a body (in `extract.rs`) and for bytes that it does not take (in `stall.rs`).
+//! a body (in `body.rs`), for bytes that it does not take (in `stall.rs`) and for an answer that it
+//! takes too slowly (in `pace.rs`).
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -30,7 +31,7 @@ use super::stall::Watched;
 /// How long a handshake may take.
 const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long a request's head may take, from the end of the one before: idle connections end too.
-const HEAD_TIME_MAX: Duration = Duration::from_secs(30);
+const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
 /// The bytes of a request's head; more are answered 431, by hyper and without a body.
 const HEAD_BYTES_MAX: usize = 32 << 10;
 /// Requests at a time on a connection of HTTP/2.
@@ -42,13 +43,14 @@ const ALPN_H2: &[u8] = b"h2";
 
 /// Serves one connection to its end.
 pub(super) async fn serve(
-    (tcp, peer): (TcpStream, SocketAddr),
+    tcp: TcpStream,
+    peer: Peer,
     tls: Option<TlsAcceptor>,
     router: Router,
     draining: watch::Receiver<bool>,
 ) {
     if let Err(error) = tcp.set_nodelay(true) {
-        tracing::debug!(%peer, %error, "connection not opened");
+        tracing::debug!(peer = %peer.address, %error, "connection not opened");
         return;
     }
     let Some(tls) = tls else {
@@ -57,7 +59,7 @@ pub(super) async fn serve(
     let stream = match timeout(HANDSHAKE_TIME_MAX, tls.accept(tcp)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
-            tracing::debug!(%peer, %error, "handshake failed");
+            tracing::debug!(peer = %peer.address, %error, "handshake failed");
             return;
         }
         Err(_) => return,
@@ -71,10 +73,11 @@ pub(super) async fn serve(
 
 async fn speak_http1(
     socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    peer: SocketAddr,
+    peer: Peer,
     router: Router,
     draining: watch::Receiver<bool>,
 ) {
+    let address = peer.address;
     let service = service(router, peer);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -82,15 +85,16 @@ async fn speak_http1(
         .max_buf_size(HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(Watched::new(socket)), service);
     let shutdown = http1::Connection::graceful_shutdown;
-    run(connection, shutdown, peer, draining).await;
+    run(connection, shutdown, address, draining).await;
 }
 
 async fn speak_http2(
     socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    peer: SocketAddr,
+    peer: Peer,
     router: Router,
     draining: watch::Receiver<bool>,
 ) {
+    let address = peer.address;
     let service = service(router, peer);
     let head_bytes_max = u32::try_from(HEAD_BYTES_MAX).expect("a few kilobytes");
     let connection = http2::Builder::new(TokioExecutor::new())
@@ -101,14 +105,14 @@ async fn speak_http2(
         .keep_alive_timeout(PING_EVERY)
         .serve_connection(TokioIo::new(Watched::new(socket)), service);
     let shutdown = http2::Connection::graceful_shutdown;
-    run(connection, shutdown, peer, draining).await;
+    run(connection, shutdown, address, draining).await;
 }
 
 type Routed = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Future;
 
 fn service(
     router: Router,
-    peer: SocketAddr,
+    peer: Peer,
 ) -> impl Service<
     Request<Incoming>,
     Response = axum::response::Response,
@@ -117,7 +121,7 @@ fn service(
 > {
     let router = TowerToHyperService::new(router);
     service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(Peer(peer.ip()));
+        request.extensions_mut().insert(peer.clone());
         router.call(request)
     })
 }

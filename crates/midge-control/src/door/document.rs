@@ -19,7 +19,7 @@ use utoipa::{IntoResponses, Modify, OpenApi};
 use super::handlers;
 
 /// What every operation may answer: it was not read, its caller is not known, the node is busy.
-const ANY: [u16; 6] = [400, 401, 403, 429, 500, 503];
+const ANY: [u16; 7] = [400, 401, 403, 421, 429, 500, 503];
 
 #[derive(OpenApi)]
 #[openapi(
@@ -145,13 +145,13 @@ impl IntoResponses for Reading {
 
 impl IntoResponses for Writing {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        refusals(&[&ANY, &[404, 408, 409, 413, 415, 422]])
+        refusals(&[&ANY, &[404, 408, 409, 413, 415, 422, 507]])
     }
 }
 
 impl IntoResponses for Comparing {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        refusals(&[&ANY, &[404, 408, 409, 412, 413, 415, 422]])
+        refusals(&[&ANY, &[404, 408, 409, 412, 413, 415, 422, 507]])
     }
 }
 

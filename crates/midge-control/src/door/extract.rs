@@ -26,6 +26,7 @@ use sha2::{Digest as _, Sha256};
 use super::Door;
 use super::answer::Refused;
 use super::body;
+use super::places::{Place, Slot};
 use super::strict::{self, Fault};
 use crate::PageRequest;
 
@@ -57,6 +58,8 @@ pub(super) struct Terms {
     pub(super) hash: [u8; 32],
     /// The version that it is meant for.
     pub(super) if_match: Option<Version>,
+    /// Held until it is done.
+    pub(super) place: Option<Arc<Place>>,
 }
 
 /// Which part of a list.
@@ -148,11 +151,12 @@ where
 
 impl Terms {
     /// Those of what may be done again.
-    pub(super) fn none() -> Self {
+    pub(super) fn none(parts: &Parts) -> Self {
         Self {
             key: None,
             hash: [0; 32],
             if_match: None,
+            place: place(parts),
         }
     }
 
@@ -171,8 +175,13 @@ impl Terms {
             key: key(&parts.headers)?,
             hash: hash.finalize().into(),
             if_match: version(&parts.headers)?,
+            place: place(parts),
         })
     }
+}
+
+fn place(parts: &Parts) -> Option<Arc<Place>> {
+    parts.extensions.get().and_then(Slot::place)
 }
 
 /// One strong entity tag: what this door gives.

@@ -3,7 +3,7 @@
 //! A handler asks who it is, reads what is asked, calls the method of the core that has the
 //! operation's name, and writes what that gives.
 //!
-//! **Invariant:** every operation asks for its [`Caller`](super::caller::Caller) before it reads
+//! **Invariant:** every operation asks who its caller is (`caller.rs`) before it reads
 //! anything else; those that need no token are in `health.rs`.
 
 #![expect(

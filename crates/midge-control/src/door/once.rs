@@ -5,7 +5,7 @@
 //! core's.
 //!
 //! **Invariant:** a write that has begun comes to its end while the node lives; the door waits
-//! for it before it closes.
+//! for it before it closes, and its place is taken until then, whether its caller waits or not.
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode};
@@ -35,7 +35,7 @@ impl Door {
                 Idempotency::Done { status, body } => return replay(status, body),
             },
         };
-        let held = self.writing.clone();
+        let held = (self.writing.clone(), terms.place.clone());
         let task = async move {
             let reply = work.await?;
             if let Some(slot) = slot {

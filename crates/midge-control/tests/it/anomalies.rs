@@ -117,7 +117,7 @@ impl Step {
 async fn check(step: Step, failure: Failure) {
     for fail_at in 0.. {
         assert!(fail_at < WRITES_MAX, "{step:?} writes without end");
-        let kit = Kit::new().await;
+        let kit = Kit::with_hosts().await;
         step.prepare(&kit).await;
         kit.fuse.arm(fail_at, failure);
         let outcome = step.run(&kit).await;
@@ -184,7 +184,7 @@ every_write_fails! {
 /// Without the cleaning up that a deploy does after it is live, the next sweep does it.
 #[tokio::test]
 async fn a_function_that_is_removed_and_made_again_does_not_meet_its_old_revisions() {
-    let kit = Kit::new().await;
+    let kit = Kit::with_hosts().await;
     let digest = kit.upload(admin(), "shop", "one").await;
     kit.deploy("shop/checkout", request(digest)).await;
     let (namespace, function) = at("shop/checkout");

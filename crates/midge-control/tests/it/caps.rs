@@ -186,3 +186,26 @@ async fn the_nodes_policy_holds_for_the_way_back_too() {
     );
     assert!(refusal(back.await).starts_with("refused-policy: revision r1"));
 }
+
+#[tokio::test]
+async fn a_name_that_the_node_opens_is_not_opened_by_a_token_without_it() {
+    let node = "[namespace.shop]\nprivate = [\"db.internal\", \"10.0.0.0/8\"]\n";
+    let kit = Kit::with_policy(Policy::parse(node).unwrap()).await;
+    let digest = kit.upload(admin(), "shop", "one").await;
+    let who = async |policy: &str| {
+        let request = TokenRequest {
+            policy: Some(policy.to_owned()),
+            ..token_request(Role::Deployer, Some("shop"))
+        };
+        kit.caller_of(admin(), request).await
+    };
+    let wanted = with_http(digest, "http://db.internal/*");
+    let capped = who("[namespace.shop]\ntmp = \"1MiB\"\n").await;
+    assert_snapshot!(refusal(kit.try_deploy(&capped, "shop/checkout", wanted.clone()).await), @r#"refused-policy: refused: `http http://db.internal/*`, by no `private` in the token's policy: what is not public stays out of reach (write `private = ["db.internal"]` below [namespace.shop] of the token's policy)"#);
+    let wild = with_http(digest, "http://*.internal/*");
+    kit.try_deploy(&capped, "shop/wild", wild).await.unwrap();
+    let opened = who("[namespace.shop]\nprivate = [\"db.internal\"]\n").await;
+    kit.try_deploy(&opened, "shop/checkout", wanted)
+        .await
+        .unwrap();
+}

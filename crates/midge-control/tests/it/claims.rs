@@ -2,16 +2,16 @@
 
 use insta::assert_snapshot;
 use midge_api::{Role, RollbackRequest};
-use midge_model::{FunctionName, NamespaceName};
+use midge_model::{FunctionName, NamespaceName, Policy};
 use midge_store::records::{self, ClaimRecord, claim_key};
 use midge_store::{Expect, Store};
 
 use crate::flaky::Failure;
-use crate::kit::{Kit, admin, at, ns, r, refusal, with_routes};
+use crate::kit::{Kit, admin, at, ns, r, refusal, token_request, with_routes};
 
 #[tokio::test]
 async fn a_route_is_of_the_function_that_had_it_first() {
-    let kit = Kit::new().await;
+    let kit = Kit::with_hosts().await;
     let digest = kit.upload(admin(), "shop", "one").await;
     let elsewhere = kit.upload(admin(), "default", "one").await;
     kit.deploy("shop/one", with_routes(digest, &["/x/{id}"]))
@@ -36,7 +36,7 @@ async fn a_route_is_of_the_function_that_had_it_first() {
 
 #[tokio::test]
 async fn a_host_is_of_the_namespace_that_had_it_first() {
-    let kit = Kit::new().await;
+    let kit = Kit::with_hosts().await;
     let digest = kit.upload(admin(), "shop", "one").await;
     let elsewhere = kit.upload(admin(), "default", "one").await;
     kit.deploy("shop/one", with_routes(digest, &["shop.example.net/*"]))
@@ -68,7 +68,7 @@ async fn a_host_is_of_the_namespace_that_had_it_first() {
 
 #[tokio::test]
 async fn a_route_without_traffic_is_anybodys() {
-    let kit = Kit::new().await;
+    let kit = Kit::with_hosts().await;
     let digest = kit.upload(admin(), "shop", "one").await;
     kit.deploy("shop/one", with_routes(digest, &["/a"])).await;
     kit.deploy("shop/one", with_routes(digest, &["/b"])).await;
@@ -89,7 +89,7 @@ async fn a_route_without_traffic_is_anybodys() {
 #[tokio::test]
 async fn a_claim_that_a_killed_deploy_left_is_taken_over() {
     for host in ["", "shop.example.net"] {
-        let kit = Kit::new().await;
+        let kit = Kit::with_hosts().await;
         let one = kit.upload(admin(), "shop", "one").await;
         let route = format!("{host}/x");
         // Audit entry, then claims, and no more.
@@ -114,7 +114,7 @@ async fn a_claim_that_a_killed_deploy_left_is_taken_over() {
 
 #[tokio::test]
 async fn a_claim_of_nobody_is_swept_away_and_one_in_use_is_not() {
-    let kit = Kit::new().await;
+    let kit = Kit::with_hosts().await;
     let digest = kit.upload(admin(), "shop", "one").await;
     kit.deploy(
         "shop/one",
@@ -135,6 +135,75 @@ async fn a_claim_of_nobody_is_swept_away_and_one_in_use_is_not() {
     let swept = kit.control.sweep().await.unwrap();
     assert_eq!(swept.claims, 2);
     kit.check_tidy().await;
+}
+
+#[tokio::test]
+async fn a_namespace_routes_no_host_that_the_policy_does_not_give_it() {
+    let kit = Kit::with_hosts().await;
+    let digest = kit.upload(admin(), "shop", "one").await;
+    let deployer = kit.caller(Role::Deployer, Some("shop")).await;
+    let foreign = with_routes(digest, &["www.example.net/*"]);
+    let refused = kit.try_deploy(&deployer, "shop/one", foreign.clone()).await;
+    assert_snapshot!(refusal(refused), @r#"refused-policy: refused: `hosts www.example.net`, by the policy line 2: hosts = ["shop.example.net", "other.example.net"] (add "www.example.net" to `hosts` in line 2 of the policy)"#);
+    let plan = kit
+        .control
+        .plan(&deployer, &ns("shop"), &at("shop/one").1, foreign)
+        .await
+        .unwrap();
+    assert_eq!(plan.refused.len(), 1);
+    // Nothing was claimed: who may have the host gets it.
+    let theirs = kit.upload(admin(), "default", "one").await;
+    kit.deploy("default/www", with_routes(theirs, &["www.example.net/*"]))
+        .await;
+    // What is live stays when the policy becomes stricter, and does not come back.
+    kit.deploy("shop/one", with_routes(digest, &["shop.example.net/*"]))
+        .await;
+    kit.deploy("shop/one", with_routes(digest, &["/one"])).await;
+    let strict = kit.again();
+    let (namespace, function) = at("shop/one");
+    let to = RollbackRequest { to: Some(r(1)) };
+    let back = strict.rollback(admin(), (&namespace, &function), to, None);
+    assert_snapshot!(refusal(back.await), @r#"refused-policy: revision r1 is refused: `hosts shop.example.net`, by no `hosts` in the default policy: no host but the namespace's own addresses (write `hosts = ["shop.example.net"]` below [namespace.shop] in a file for `--policy`)"#);
+    // A token's policy gives hosts too, or does not.
+    let capped = kit
+        .caller_of(
+            admin(),
+            midge_api::TokenRequest {
+                policy: Some("[namespace.shop]\nhosts = [\"other.example.net\"]\n".to_owned()),
+                ..token_request(Role::Deployer, Some("shop"))
+            },
+        )
+        .await;
+    let beyond = with_routes(digest, &["shop.example.net/*"]);
+    let refused = kit.try_deploy(&capped, "shop/two", beyond).await;
+    assert_snapshot!(refusal(refused), @r#"refused-policy: refused: `hosts shop.example.net`, by the token's policy line 2: hosts = ["other.example.net"] (add "shop.example.net" to `hosts` in line 2 of the token's policy)"#);
+    let within = with_routes(digest, &["other.example.net/*"]);
+    kit.try_deploy(&capped, "shop/two", within).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_nodes_own_hosts_are_nobodys() {
+    let policy = Policy::parse("[namespace.\"*\"]\nhosts = [\"*\"]\n").unwrap();
+    let kit = Kit::with_policy(policy).await;
+    let digest = kit.upload(admin(), "default", "one").await;
+    let try_host = async |host: &str| {
+        let wanted = with_routes(digest, &[&format!("{host}/*")]);
+        refusal(kit.try_deploy(admin(), "default/one", wanted).await)
+    };
+    for host in [
+        "127.0.0.1",
+        "127.1",
+        "localhost",
+        "a.localhost",
+        "0x7f.0.0.0x1",
+        "Node.Example.NET",
+    ] {
+        let refused = try_host(host).await;
+        assert!(refused.starts_with("invalid"), "{host}: {refused}");
+    }
+    assert_snapshot!(try_host("203.0.113.7").await, @"invalid: host `203.0.113.7` is this machine or an address, which is no function's own (leave the host out of the route, or name one of your own)");
+    assert_snapshot!(try_host("node.example.net").await, @"invalid: host `node.example.net` is the node's own, where namespace `default` answers (leave the host out of the route, or name one of your own)");
+    assert_eq!(try_host("www.example.net").await, "done");
 }
 
 async fn remove(kit: &Kit, target: &str) {

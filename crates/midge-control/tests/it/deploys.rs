@@ -466,3 +466,47 @@ async fn a_namespace_with_something_in_it_stays() {
     assert_eq!(end("shop").await, "done");
     kit.check_tidy().await;
 }
+
+#[tokio::test]
+async fn components_are_read_a_few_at_a_time_and_once() {
+    let kit = Kit::new().await;
+    let mut digests = Vec::new();
+    for seed in 0..20 {
+        digests.push(kit.upload(admin(), "shop", &format!("c{seed}")).await);
+    }
+    let (namespace, function) = at("shop/checkout");
+    for _ in 0..2 {
+        let plans = digests.iter().map(|digest| {
+            kit.control
+                .plan(admin(), &namespace, &function, request(*digest))
+        });
+        for plan in futures::future::join_all(plans).await {
+            plan.unwrap();
+        }
+    }
+    let count =
+        |what: &std::sync::atomic::AtomicI64| what.load(std::sync::atomic::Ordering::SeqCst);
+    assert_eq!(count(&kit.fuse.reading_most), 2);
+    assert_eq!(count(&kit.fuse.reads), 20);
+}
+
+#[tokio::test]
+async fn an_upload_of_unknown_length_keeps_to_the_quota() {
+    let kit = Kit::new().await;
+    let (digest, bytes) = component("large");
+    let patch = format!("component-bytes={}B", bytes.len() - 1);
+    let set = kit
+        .control
+        .set_quota(admin(), in_ns("shop"), patch.parse().unwrap());
+    set.await.unwrap();
+    let upload = midge_control::Upload {
+        length_bytes: None,
+        bytes: futures::stream::iter([Ok::<_, std::convert::Infallible>(bytes)]),
+    };
+    let put = kit
+        .control
+        .put_component(admin(), in_ns("shop"), &digest, upload);
+    assert!(refusal(put.await).starts_with("quota"));
+    let left = kit.store.artifacts.list(None, 10).await.unwrap();
+    assert!(left.is_empty());
+}

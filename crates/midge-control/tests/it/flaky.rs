@@ -8,7 +8,7 @@ use bytes::Bytes;
 use midge_model::Digest;
 use midge_store::{
     ArtifactInfo, ArtifactWriter, Artifacts, Expect, FinishError, Key, Prefix, PutError, Record,
-    Registry, Store, StoreError, Version, Watch,
+    Registry, Room, Store, StoreError, Version, Watch,
 };
 
 /// How a write fails.
@@ -28,6 +28,12 @@ pub(crate) struct Fuse {
     /// Writes that still succeed; below zero it has blown.
     left: AtomicI64,
     failure: std::sync::Mutex<Failure>,
+    /// Artifacts that are being read, the most there were at a time, and all there were.
+    reading: AtomicI64,
+    pub(crate) reading_most: AtomicI64,
+    pub(crate) reads: AtomicI64,
+    /// How much room there is said to be, in place of what there is.
+    pub(crate) room: std::sync::Mutex<Option<Room>>,
 }
 
 /// What becomes of a write.
@@ -43,6 +49,10 @@ impl Fuse {
         Arc::new(Self {
             left: AtomicI64::new(i64::MAX),
             failure: std::sync::Mutex::new(Failure::Once),
+            reading: AtomicI64::new(0),
+            reading_most: AtomicI64::new(0),
+            reads: AtomicI64::new(0),
+            room: std::sync::Mutex::new(None),
         })
     }
 
@@ -158,7 +168,16 @@ impl Artifacts for FlakyArtifacts {
     }
 
     async fn get(&self, digest: &Digest) -> Result<Option<Bytes>, StoreError> {
-        self.inner.get(digest).await
+        let now = self.fuse.reading.fetch_add(1, Ordering::SeqCst) + 1;
+        self.fuse.reading_most.fetch_max(now, Ordering::SeqCst);
+        self.fuse.reads.fetch_add(1, Ordering::SeqCst);
+        // Others get their turn, as with a slow disk.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        let found = self.inner.get(digest).await;
+        self.fuse.reading.fetch_sub(1, Ordering::SeqCst);
+        found
     }
 
     async fn size(&self, digest: &Digest) -> Result<Option<u64>, StoreError> {
@@ -182,6 +201,14 @@ impl Artifacts for FlakyArtifacts {
         limit: usize,
     ) -> Result<Vec<ArtifactInfo>, StoreError> {
         self.inner.list(after, limit).await
+    }
+
+    async fn room(&self) -> Result<Room, StoreError> {
+        let said = *self.fuse.room.lock().unwrap();
+        match said {
+            Some(room) => Ok(room),
+            None => self.inner.room().await,
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 use insta::assert_snapshot;
 use midge_api::Role;
 use midge_control::Idempotency;
+use midge_model::Digest;
+use midge_store::records::{self, IdempotencyRecord};
 
 use crate::kit::{Kit, refusal};
 
@@ -50,4 +52,25 @@ async fn a_key_is_printable_and_not_long() {
         let refused = kit.control.idempotency(&who, bad, [1; 32]).await;
         assert!(refusal(refused).starts_with("invalid-request"), "{bad:?}");
     }
+}
+
+#[tokio::test]
+async fn what_is_kept_does_not_tell_what_was_asked() {
+    let kit = Kit::new().await;
+    let who = kit.caller(Role::Deployer, None).await;
+    let Ok(Idempotency::New(slot)) = kit.control.idempotency(&who, "k", [1; 32]).await else {
+        panic!("nobody used it");
+    };
+    slot.done(201, Some("made".to_owned())).await;
+    // Whoever has the store and knows all requests there could be finds none of them.
+    let registry = &*kit.store.registry;
+    let kept = records::list_all::<IdempotencyRecord>(registry, &records::idempotencies()).await;
+    let kept = kept.unwrap().remove(0).1.value;
+    assert_ne!(kept.request_hash, Digest::of(&[1; 32]));
+    // The node knows it again, after a rotation and in another process.
+    kit.vault.lock().unwrap().rotate().unwrap();
+    let again = kit.again().idempotency(&who, "k", [1; 32]).await;
+    assert!(matches!(again, Ok(Idempotency::Done { status: 201, .. })));
+    let other = kit.again().idempotency(&who, "k", [2; 32]).await;
+    assert!(refusal(other).starts_with("idempotency-mismatch"));
 }

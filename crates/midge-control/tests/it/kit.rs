@@ -83,6 +83,13 @@ impl Kit {
         }))
     }
 
+    /// A node on which `shop` may have the hosts that tests route.
+    pub(crate) async fn with_hosts() -> Self {
+        let hosts = r#"["shop.example.net", "other.example.net"]"#;
+        let policy = format!("[namespace.shop]\nhosts = {hosts}\n");
+        Self::with_policy(Policy::parse(&policy).unwrap()).await
+    }
+
     /// Uploads a component of this seed.
     pub(crate) async fn upload(&self, who: &Who, namespace: &str, seed: &str) -> Digest {
         let (digest, bytes) = component(seed);
@@ -175,7 +182,7 @@ impl Kit {
 fn config(data_root: PathBuf) -> ControlConfig {
     ControlConfig {
         domain: "localhost".to_owned(),
-        public_url: "http://127.0.0.1:8080".to_owned(),
+        public_url: "http://node.example.net:8080".to_owned(),
         data_root,
         component_bytes_max: 1 << 20,
         auth: Auth::Tokens,

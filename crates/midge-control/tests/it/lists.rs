@@ -1,10 +1,13 @@
 //! Lists in parts, and the audit log.
 
+use futures::StreamExt as _;
 use insta::assert_snapshot;
 use midge_api::{AuditEntry, Role};
 use midge_control::{Control, PageRequest};
+use midge_store::Expect;
+use midge_store::records::{self, Actor, AuditOutcome, AuditRecord, audit_key, audits_of};
 
-use crate::kit::{Kit, admin, at, in_ns, ns, refusal, request};
+use crate::kit::{Kit, admin, at, in_ns, ns, r, refusal, request};
 
 fn part(cursor: Option<String>, limit: u32) -> PageRequest {
     PageRequest {
@@ -185,6 +188,83 @@ async fn who_tries_a_thousand_times_fills_no_log() {
         .iter()
         .filter(|entry| entry.action == "rotate_key");
     assert_eq!(refused.count(), 10);
+}
+
+#[tokio::test]
+async fn who_asks_a_thousand_times_for_nothing_fills_no_log_either() {
+    let kit = Kit::new().await;
+    let deployer = kit.caller(Role::Deployer, Some("shop")).await;
+    let (namespace, function) = at("shop/none");
+    for _ in 0..50 {
+        let control = &kit.control;
+        let removed = control.remove_function(&deployer, &namespace, &function, None);
+        assert!(removed.await.is_err());
+    }
+    let control = &kit.control;
+    let page = control.list_audit(admin(), None, &part(None, 1_000)).await;
+    let items = page.unwrap().items.into_iter();
+    let refused = items.filter(|entry| entry.action == "remove_function");
+    assert_eq!(refused.count(), 10);
+}
+
+#[tokio::test]
+async fn what_was_done_stays_in_a_log_full_of_what_was_refused() {
+    let kit = Kit::new().await;
+    kit.secret("shop", "CRIME").await;
+    // Many tokens, many minutes: more refusals than a log holds.
+    let refusal = |_| {
+        let id = uuid::Uuid::now_v7().to_string().parse().unwrap();
+        let record = AuditRecord {
+            id,
+            at: midge_store::now(),
+            actor: Actor {
+                token: None,
+                name: "evil".to_owned(),
+            },
+            from: "127.0.0.1".to_owned(),
+            request_id: "test".to_owned(),
+            action: "remove_function".to_owned(),
+            namespace: Some(ns("shop")),
+            subject: "none".to_owned(),
+            outcome: AuditOutcome::Refused("not-found".to_owned()),
+            detail: serde_json::Value::Null,
+        };
+        let store = kit.store.clone();
+        async move {
+            let key = audit_key(record.namespace.as_ref(), &record.id);
+            let written = records::write(&*store.registry, &key, &record, Expect::Absent);
+            written.await.unwrap();
+        }
+    };
+    let many = futures::stream::iter(0..10_100).map(refusal);
+    many.buffer_unordered(256).count().await;
+    // The bound is looked at every 500 entries, without a sweep.
+    for nth in 0..500 {
+        kit.secret("shop", &format!("A{}", nth % 5)).await;
+    }
+    let shop = ns("shop");
+    let prefix = audits_of(Some(&shop));
+    let left = records::list_all::<AuditRecord>(&*kit.store.registry, &prefix).await;
+    let left = left.unwrap();
+    assert!(left.len() <= 10_500, "{}", left.len());
+    assert!(left.iter().any(|(_, entry)| entry.value.subject == "CRIME"));
+}
+
+#[tokio::test]
+async fn a_list_of_revisions_has_no_values_of_variables() {
+    let kit = Kit::new().await;
+    let digest = kit.upload(admin(), "shop", "one").await;
+    let mut wanted = request(digest);
+    wanted.grants.env = [("LOG".to_owned(), "debug".to_owned())].into();
+    kit.deploy("shop/checkout", wanted).await;
+    let (namespace, function) = at("shop/checkout");
+    let control = &kit.control;
+    let page = control.list_revisions(admin(), &namespace, &function).await;
+    assert_eq!(page.unwrap().items[0].grants.env["LOG"], "");
+    let one = control
+        .get_revision(admin(), &namespace, &function, r(1))
+        .await;
+    assert_eq!(one.unwrap().grants.env["LOG"], "debug");
 }
 
 #[tokio::test]

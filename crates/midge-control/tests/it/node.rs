@@ -31,6 +31,7 @@ impl TestNode {
 impl Node for TestNode {
     async fn compile(
         &self,
+        _namespace: &NamespaceName,
         function: &FunctionName,
         _digest: &Digest,
     ) -> Result<CompileReport, CompileFault> {

@@ -6,11 +6,11 @@ use std::time::Duration;
 use insta::assert_snapshot;
 use midge_api::{ErrorCode, Role, TokenRequest};
 use midge_control::{Control, Who};
-use midge_model::RequestId;
+use midge_model::{RequestId, Timestamp};
 use midge_store::records::{self, RecordId, TokenRecord, token_key};
 use midge_store::{Expect, now};
 
-use crate::kit::{Kit, admin, in_ns, ns, refusal, token_request};
+use crate::kit::{Kit, admin, component, in_ns, ns, refusal, request, token_request};
 
 async fn edit(kit: &Kit, id: &RecordId, change: impl FnOnce(&mut TokenRecord)) {
     let key = token_key(id);
@@ -107,7 +107,7 @@ async fn the_last_use_is_written_down_once_a_minute() {
     let id = made.info.id.parse().unwrap();
     edit(&kit, &id, |record| {
         let before = record.created_at.as_ms() - 61_000;
-        record.last_used_at = Some(midge_model::Timestamp::from_ms(before));
+        record.last_used_at = Some(Timestamp::from_ms(before));
     })
     .await;
     kit.authenticate(Some(&made.token)).await.unwrap();
@@ -176,7 +176,13 @@ async fn a_token_request_that_makes_no_sense_is_refused() {
         refusal(kit.control.create_token(admin(), request).await)
     };
     assert_snapshot!(make(|request| request.name = " ".to_owned()).await, @"invalid: the token has no name (say who or what uses it: `ci of the shop`)");
-    assert_snapshot!(make(|request| request.name = "a\nb".to_owned()).await, @"invalid: a token's name is at most 100 bytes and without control characters");
+    assert_snapshot!(make(|request| request.name = "a\nb".to_owned()).await, @"invalid: a token's name is at most 100 bytes and without characters that are not seen");
+    assert!(
+        make(|request| request.name = "first\u{202e}admin".to_owned())
+            .await
+            .starts_with("invalid")
+    );
+    assert_snapshot!(make(|request| request.policy = Some("#".repeat(20_000))).await, @"invalid: the policy has 20000 bytes, a token's has at most 16384");
     assert_snapshot!(make(|request| request.expires_in_s = Some(0)).await, @"invalid: a token lives for 1 to 315360000 seconds, and not 0");
     assert_snapshot!(make(|request| request.policy = Some("[namespaces]".to_owned())).await, @"invalid: the token's policy: line 1, column 2: unknown key `namespaces` in the policy, did you mean `namespace`?");
     assert_snapshot!(make(|request| request.namespace = Some(ns("shp"))).await, @"not-found: there is no namespace `shp` (did you mean `shop`?)");
@@ -256,10 +262,81 @@ async fn a_namespace_has_no_more_tokens_than_its_quota() {
     let id = first.info.id.parse().unwrap();
     edit(&kit, &id, |record| {
         record.expires_at = Some(now());
-        record.created_at = midge_model::Timestamp::default().plus(Duration::from_secs(1));
+        record.created_at = Timestamp::default().plus(Duration::from_secs(1));
     })
     .await;
+    // Who is over the quota does not have all tokens read each time.
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(10)).await;
+    tokio::time::resume();
     make().await.unwrap();
+}
+
+#[tokio::test]
+async fn tokens_that_ended_do_not_pile_up() {
+    let kit = Kit::new().await;
+    let make = async |nth: u64| {
+        let request = token_request(Role::Viewer, Some("shop"));
+        let made = kit.control.create_token(admin(), request).await.unwrap();
+        let id = made.info.id.parse().unwrap();
+        edit(&kit, &id, |record| {
+            record.expires_at = Some(Timestamp::default().plus(Duration::from_secs(nth)))
+        })
+        .await;
+        id
+    };
+    let first = make(1).await;
+    for nth in 2..350 {
+        make(nth).await;
+    }
+    let registry = &*kit.store.registry;
+    let left = records::list_all::<TokenRecord>(registry, &records::all_tokens()).await;
+    let left = left.unwrap();
+    assert!((100..=200).contains(&left.len()), "{}", left.len());
+    assert!(left.iter().all(|(_, token)| token.value.id != first));
+    // One that is revoked leaves nothing.
+    let request = token_request(Role::Viewer, Some("shop"));
+    let made = kit.control.create_token(admin(), request).await.unwrap();
+    kit.control
+        .revoke_token(admin(), &made.info.id)
+        .await
+        .unwrap();
+    let key = token_key(&made.info.id.parse().unwrap());
+    assert!(registry.get(&key).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn tokens_are_counted_again_after_they_were_revoked() {
+    let kit = Kit::new().await;
+    let patch = "tokens=2".parse().unwrap();
+    let set = kit.control.set_quota(admin(), in_ns("shop"), patch);
+    set.await.unwrap();
+    for _ in 0..5 {
+        let request = token_request(Role::Viewer, Some("shop"));
+        let made = kit.control.create_token(admin(), request).await.unwrap();
+        kit.control
+            .revoke_token(admin(), &made.info.id)
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_ends_meanwhile_deploys_and_uploads_nothing() {
+    let kit = Kit::new().await;
+    let who = kit.caller(Role::Deployer, Some("shop")).await;
+    let digest = kit.upload(&who, "shop", "one").await;
+    let id = who.token.clone().unwrap();
+    kit.control
+        .revoke_token(admin(), id.as_str())
+        .await
+        .unwrap();
+    let deployed = kit.try_deploy(&who, "shop/checkout", request(digest)).await;
+    assert_eq!(deployed.unwrap_err().code, ErrorCode::Unauthenticated);
+    let uploaded = kit.try_upload(&who, "shop", component("two")).await;
+    assert_eq!(uploaded.unwrap_err().code, ErrorCode::Unauthenticated);
+    let artifacts = kit.store.artifacts.list(None, 10).await.unwrap();
+    assert_eq!(artifacts.len(), 1);
 }
 
 #[tokio::test]

@@ -6,8 +6,9 @@
 //! **Invariant:** a folder has no database before everything that its records name is there. Only
 //! names that a backup has are ever written, whatever the archive says.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use tempfile::TempDir;
@@ -17,6 +18,9 @@ use crate::embedded::{
     ARTIFACTS_DIR, DATABASE_FILE, Lock, TMP_DIR, digest_of_name, make_dir, open_writer,
 };
 use crate::{OpenError, Report, StoreError, check, files};
+
+/// Only the node's user reads a store.
+const FILE_MODE: u32 = 0o600;
 
 /// The longest account of itself that an archive gives, in bytes.
 const ABOUT_BYTES_MAX: u64 = 64 << 10;
@@ -148,6 +152,9 @@ fn move_into_place(staging: &Path, dir: &Path) -> io::Result<()> {
         fs::rename(entry.path(), to)?;
     }
     files::sync_dir(&artifacts)?;
-    fs::rename(staging.join(DATABASE_FILE), dir.join(DATABASE_FILE))?;
+    let database = staging.join(DATABASE_FILE);
+    // The mode that a node gives it; an archive could say another.
+    fs::set_permissions(&database, Permissions::from_mode(FILE_MODE))?;
+    fs::rename(database, dir.join(DATABASE_FILE))?;
     files::sync_dir(dir)
 }

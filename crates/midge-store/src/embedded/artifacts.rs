@@ -20,7 +20,8 @@ use tempfile::NamedTempFile;
 use super::database::Database;
 use super::{ARTIFACTS_DIR, TMP_DIR};
 use crate::{
-    ARTIFACTS_LIST_MAX, ArtifactInfo, ArtifactWriter, Artifacts, FinishError, StoreError, files,
+    ARTIFACTS_LIST_MAX, ArtifactInfo, ArtifactWriter, Artifacts, FinishError, Room, StoreError,
+    files,
 };
 
 /// The artifacts of an open store.
@@ -134,6 +135,20 @@ impl Artifacts for EmbeddedArtifacts {
         let after = after.copied();
         let limit = limit.min(ARTIFACTS_LIST_MAX);
         blocking(move || list(&dir, after, limit).map_err(StoreError::file("list", &dir))).await
+    }
+
+    async fn room(&self) -> Result<Room, StoreError> {
+        let dir = self.dir.clone();
+        blocking(move || {
+            let found = rustix::fs::statvfs(&dir);
+            let found = found.map_err(|error| StoreError::file("look at", &dir)(error.into()))?;
+            Ok(Room {
+                // What is left for others than the superuser, whoever we are.
+                free_bytes: found.f_bavail.saturating_mul(found.f_frsize),
+                total_bytes: found.f_blocks.saturating_mul(found.f_frsize),
+            })
+        })
+        .await
     }
 }
 

@@ -112,7 +112,8 @@ pub enum AuditOutcome {
 /// What was answered to a write, for the same request when it comes again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdempotencyRecord {
-    /// Of which request: another one under the same key is refused.
+    /// Of which request, as a tag of the vault: another one under the same key is refused. Never
+    /// a plain hash, which would tell a short secret that was set by the request.
     pub request_hash: Digest,
     /// The answer; `None` while the first request is still at it.
     #[serde(default)]

@@ -51,6 +51,8 @@ async fn a_backup_restores_to_the_same_store() {
     assert_eq!((made.records, made.artifacts), (9, 1));
     assert_eq!(made.file_bytes, fs::metadata(&file).unwrap().len());
     let restored = restore(&file, &to).unwrap();
+    let database = fs::metadata(to.join("store.sqlite3")).unwrap();
+    assert_eq!(database.permissions().mode() & 0o777, 0o600);
     assert_eq!(restored, made);
     assert!(check(&to).unwrap().is_sound());
     let again = Embedded::open(&to).unwrap();

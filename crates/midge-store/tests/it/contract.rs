@@ -52,6 +52,7 @@ macro_rules! every_case {
             other_bytes_than_announced_are_refused_and_not_kept
             an_upload_that_is_given_up_leaves_nothing
             storing_twice_is_no_error
+            there_is_no_more_room_than_there_is
             what_was_never_stored_is_not_there
             a_deleted_artifact_is_gone
             lists_are_in_order_and_in_pages

@@ -15,7 +15,7 @@ use crate::Upload;
 use crate::door::Door;
 use crate::door::answer::{Answer, Refused, Reply};
 use crate::door::body;
-use crate::door::caller::Caller;
+use crate::door::caller::{Caller, Uploader};
 use crate::door::document::{Reading, Writing};
 use crate::door::extract::{PathOf, Terms};
 
@@ -71,7 +71,7 @@ async fn has_component(
 )]
 async fn put_component(
     State(door): State<Arc<Door>>,
-    Caller(who): Caller,
+    Uploader(who): Uploader,
     PathOf(at): PathOf<OfComponent>,
     request: Request,
 ) -> Answer {
@@ -100,7 +100,7 @@ async fn put_component(
         if put.is_err() {
             body::discard_pieces(bytes).await;
         }
-        let put = put?;
+        let put = put.map_err(body::name_upload_fault)?;
         let status = if put.new {
             StatusCode::CREATED
         } else {
@@ -108,5 +108,5 @@ async fn put_component(
         };
         Ok(Reply::json(status, &put))
     };
-    door.write(&who, &Terms::none(), work).await
+    door.write(&who, &Terms::none(&parts), work).await
 }

@@ -25,7 +25,7 @@ use super::OfFunction;
 use crate::Invoke;
 use crate::door::Door;
 use crate::door::answer::{Answer, Refused};
-use crate::door::caller::Caller;
+use crate::door::caller::Invoker;
 use crate::door::document::Invoking;
 use crate::door::extract::{PathOf, QueryOf};
 
@@ -85,7 +85,7 @@ struct Asked {
 )]
 async fn invoke(
     State(door): State<Arc<Door>>,
-    Caller(who): Caller,
+    Invoker(who): Invoker,
     PathOf(at): PathOf<OfFunction>,
     QueryOf(asked): QueryOf<Asked>,
     request: Request,

@@ -18,17 +18,19 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use midge_api::{ErrorCode, LIMIT_DEFAULT, LIMIT_MAX, LogLine, Page};
 use serde::Deserialize;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
+use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, sleep_until};
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::OfFunction;
+use crate::Who;
 use crate::door::answer::{Answer, Refused, json};
-use crate::door::caller::{Caller, Shown};
+use crate::door::caller::{Shown, enter};
 use crate::door::document::Following;
 use crate::door::extract::{PathOf, QueryOf};
+use crate::door::places::Pool;
 use crate::door::{Door, drained};
 
 /// How often somebody who follows a silent function gets a sign of life.
@@ -62,7 +64,7 @@ struct Newest {
 )]
 async fn logs(
     State(door): State<Arc<Door>>,
-    Caller(who): Caller,
+    Reader(who): Reader,
     PathOf(at): PathOf<OfFunction>,
     QueryOf(query): QueryOf<Newest>,
     Follows(follows): Follows,
@@ -79,9 +81,6 @@ async fn logs(
     let Some(shown) = follows else {
         return Ok(json(StatusCode::OK, &Page::whole(recent)));
     };
-    let permit = Arc::clone(&door.followers).try_acquire_owned();
-    let permit = permit
-        .map_err(|_| Refused::new(ErrorCode::Busy, "the node is at its bound of followers"))?;
     let follower = Follower {
         draining: door.draining.clone(),
         next_sign: Instant::now() + SIGN_EVERY,
@@ -90,7 +89,6 @@ async fn logs(
         door,
         shown,
         at,
-        _permit: permit,
     };
     let mut response = Response::new(Body::from_stream(follower.events()));
     let media_type = HeaderValue::from_static("text/event-stream");
@@ -98,6 +96,21 @@ async fn logs(
         .headers_mut()
         .insert(header::CONTENT_TYPE, media_type);
     Ok(response)
+}
+
+/// The sender: who stays is in another pool than who reads and goes.
+struct Reader(Who);
+
+impl FromRequestParts<Arc<Door>> for Reader {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, door: &Arc<Door>) -> Result<Self, Refused> {
+        let pool = match wants_events(&parts.headers) {
+            Ok(true) => Pool::Followers,
+            Ok(false) | Err(_) => Pool::Requests,
+        };
+        enter(parts, door, pool).await.map(Self)
+    }
 }
 
 /// What to ask again of somebody who stays, which is who accepts events; nothing of who wants a
@@ -122,7 +135,6 @@ struct Follower {
     lines: broadcast::Receiver<LogLine>,
     draining: watch::Receiver<bool>,
     next_sign: Instant,
-    _permit: OwnedSemaphorePermit,
 }
 
 impl Follower {

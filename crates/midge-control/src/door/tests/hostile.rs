@@ -7,12 +7,13 @@ use tokio::net::TcpStream;
 
 use super::kit::{Stage, WAIT_MAX};
 use crate::door::body::BODY_BYTES_MAX;
+use crate::door::places::{REQUESTS_MAX, TOKEN_SHARE};
 
 #[tokio::test]
 async fn heads_that_are_too_large_or_no_heads() {
     let stage = Stage::open().await;
     let large = format!(
-        "GET /healthz HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n",
+        "GET /healthz HTTP/1.1\r\nhost: localhost\r\nx: {}\r\n\r\n",
         "x".repeat(64 << 10)
     );
     let answer = stage.raw(large.as_bytes()).await;
@@ -22,7 +23,10 @@ async fn heads_that_are_too_large_or_no_heads() {
     );
     let answer = stage.raw(b"\x16\x03\x01 no HTTP at all\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
-    let long = format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "a".repeat(64 << 10));
+    let long = format!(
+        "GET /{} HTTP/1.1\r\nhost: localhost\r\n\r\n",
+        "a".repeat(64 << 10)
+    );
     let answer = stage.raw(long.as_bytes()).await;
     assert!(
         answer.starts_with("HTTP/1.1 4") || answer.is_empty(),
@@ -40,7 +44,7 @@ async fn a_body_beyond_the_bound_is_refused_with_its_reason() {
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
     // Without a length it is refused when it passes the bound.
     let mut request = format!(
-        "POST /v1/namespaces HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {}\r\n\
+        "POST /v1/namespaces HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n\
          content-type: application/json\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n",
         stage.token
     );
@@ -65,7 +69,7 @@ async fn deep_json_is_refused() {
 async fn a_body_that_never_comes_ends() {
     let stage = Stage::open().await;
     let head = format!(
-        "POST /v1/namespaces HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {}\r\n\
+        "POST /v1/namespaces HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n\
          content-type: application/json\r\ncontent-length: 10\r\nexpect: 100-continue\r\n\r\n",
         stage.token
     );
@@ -111,11 +115,11 @@ async fn a_head_that_never_comes_ends() {
 async fn a_flood_is_answered_and_health_with_it() {
     let stage = Stage::open().await;
     stage.deploy("hello").await;
-    // Every permit is held by a request that does not end.
+    // Every place of this token is held by a request that does not end.
     stage.node.held.forget_permits(super::kit::PERMITS);
     let (mut request, _) = super::kit::deploy_request();
     let mut held = Vec::new();
-    for number in 0..crate::door::REQUESTS_MAX {
+    for number in 0..REQUESTS_MAX / TOKEN_SHARE {
         request.limits.queue = Some(u32::try_from(number).unwrap());
         let client = stage.client.clone();
         let (request, function) = (request.clone(), format!("f{number}").parse().unwrap());
@@ -137,13 +141,18 @@ async fn a_flood_is_answered_and_health_with_it() {
     let error = tokio::time::timeout(WAIT_MAX, refused).await.unwrap();
     assert_eq!(
         error.to_string(),
-        "the node is at its bound of control requests"
+        "this token is at its bound of control requests"
     );
     assert_eq!(stage.client.healthz().await.unwrap().status, "ok");
     assert_eq!(stage.client.readyz().await.unwrap().status, "ok");
-    stage.node.held.add_permits(super::kit::PERMITS);
-    for task in held {
-        task.await.unwrap().unwrap();
+    let other = stage.token_of(midge_api::Role::Viewer, None).await;
+    stage.client_of(Some(&other)).whoami().await.unwrap();
+    // A caller that leaves does not give back what its write still needs.
+    for task in &held {
+        task.abort();
     }
-    stage.client.whoami().await.unwrap();
+    stage.client.whoami().await.unwrap_err();
+    stage.node.held.add_permits(super::kit::PERMITS);
+    let free = async { while stage.client.whoami().await.is_err() {} };
+    tokio::time::timeout(WAIT_MAX, free).await.unwrap();
 }

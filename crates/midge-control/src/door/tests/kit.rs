@@ -11,7 +11,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use midge_api::{
-    Client, ClientConfig, DeployRequest, InvocationSummary, LogLine, NodeStatus, Upload,
+    Client, ClientConfig, DeployRequest, InvocationSummary, LogLine, NodeStatus, Role, Upload,
     WorkerStatus,
 };
 use midge_model::{Digest, FunctionName, Grants, NamespaceName, Policy, RevisionNumber, Timestamp};
@@ -64,6 +64,15 @@ impl Stage {
     }
 
     pub(super) async fn open_with(tls: Option<TlsAcceptor>) -> Self {
+        Self::open_as(Auth::Tokens, tls).await
+    }
+
+    /// A door that asks for no token.
+    pub(super) async fn open_to_all() -> Self {
+        Self::open_as(Auth::None, None).await
+    }
+
+    async fn open_as(auth: Auth, tls: Option<TlsAcceptor>) -> Self {
         let kept = TempDir::new().unwrap();
         let node = Arc::new(TestNode {
             ready: AtomicBool::new(true),
@@ -71,7 +80,7 @@ impl Stage {
             asked: Mutex::new(None),
             held: tokio::sync::Semaphore::new(PERMITS),
         });
-        let control = Arc::new(control(kept.path(), node.clone()));
+        let control = Arc::new(control(kept.path(), node.clone(), auth));
         control.prepare().await.unwrap();
         let mut token = String::new();
         control
@@ -122,7 +131,7 @@ impl Stage {
 
     /// One request that closes its connection; the answer's head and body, ids and dates away.
     pub(super) async fn ask(&self, line: &str, fields: &[(&str, &str)], body: &str) -> String {
-        let mut request = format!("{line} HTTP/1.1\r\nhost: midge\r\nconnection: close\r\n");
+        let mut request = format!("{line} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
         for (name, value) in fields {
             request.push_str(&format!("{name}: {value}\r\n"));
         }
@@ -142,6 +151,19 @@ impl Stage {
             fields.push(("content-type", "application/json"));
         }
         self.ask(line, &fields, body).await
+    }
+
+    /// A token of this role; of this namespace, or of the whole node.
+    pub(super) async fn token_of(&self, role: Role, namespace: Option<&str>) -> String {
+        let namespace = namespace.map(|name| name.parse().unwrap());
+        self.control.local_token("test", role, namespace).unwrap()
+    }
+
+    /// A connection that has sent this.
+    pub(super) async fn sent(&self, bytes: &[u8]) -> TcpStream {
+        let mut socket = TcpStream::connect(self.address).await.unwrap();
+        socket.write_all(bytes).await.unwrap();
+        socket
     }
 
     /// Puts a component and deploys it as this function.
@@ -200,7 +222,7 @@ pub(super) fn line(function: &str, text: &str) -> LogLine {
     }
 }
 
-fn control(dir: &Path, node: Arc<TestNode>) -> Control {
+fn control(dir: &Path, node: Arc<TestNode>, auth: Auth) -> Control {
     let store = Embedded::open(&dir.join("store")).unwrap();
     let vault = Vault::open(&dir.join("vault.key"), None).unwrap();
     Control::new(ControlParts {
@@ -213,7 +235,7 @@ fn control(dir: &Path, node: Arc<TestNode>) -> Control {
             public_url: "http://127.0.0.1:8080".to_owned(),
             data_root: dir.join("data"),
             component_bytes_max: COMPONENT_BYTES_MAX,
-            auth: Auth::Tokens,
+            auth,
         },
     })
 }
@@ -241,7 +263,12 @@ fn shown(answer: &str) -> String {
 
 #[async_trait]
 impl Node for TestNode {
-    async fn compile(&self, _: &FunctionName, _: &Digest) -> Result<CompileReport, CompileFault> {
+    async fn compile(
+        &self,
+        _: &NamespaceName,
+        _: &FunctionName,
+        _: &Digest,
+    ) -> Result<CompileReport, CompileFault> {
         Ok(CompileReport {
             took: Duration::from_millis(7),
             cached: false,

@@ -61,7 +61,7 @@ async fn a_write_whose_caller_leaves_is_done_and_waited_for() {
     let body = serde_json::to_string(&request).unwrap();
     let mut socket = TcpStream::connect(stage.address).await.unwrap();
     let head = format!(
-        "POST /v1/namespaces/default/functions/hello/revisions HTTP/1.1\r\nhost: a\r\n\
+        "POST /v1/namespaces/default/functions/hello/revisions HTTP/1.1\r\nhost: localhost\r\n\
          authorization: Bearer {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         stage.token,
         body.len()

@@ -114,3 +114,9 @@ pub(crate) async fn uploads_of_one_artifact_do_not_meet(store: &Store) {
     assert!(read == bytes);
     assert_eq!(artifacts.list(None, 10).await.unwrap().len(), 1);
 }
+
+pub(crate) async fn there_is_no_more_room_than_there_is(store: &Store) {
+    let room = store.artifacts.room().await.unwrap();
+    assert!(room.total_bytes > 0);
+    assert!(room.free_bytes <= room.total_bytes, "{room:?}");
+}
