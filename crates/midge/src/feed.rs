@@ -12,7 +12,7 @@ use std::future::pending;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use midge_model::{Revision, RevisionNumber, SecretText};
+use midge_model::{NamespaceName, Policy, Revision, RevisionNumber, SecretText};
 use midge_store::records::{
     self, FunctionRecord, RecordKey, RevisionRecord, SecretRecord, Versioned,
 };
@@ -37,6 +37,8 @@ pub(crate) struct FeedParts {
     pub(crate) roster: Arc<Roster>,
     /// What forgets functions that are no more.
     pub(crate) observed: Arc<Observed>,
+    /// The most that functions may be granted now, whatever held when they were deployed.
+    pub(crate) policy: Policy,
 }
 
 /// Follows the registry.
@@ -53,7 +55,7 @@ pub(crate) struct Feed {
 struct Known {
     record: Versioned<FunctionRecord>,
     /// Its kept revisions, as far as they were found.
-    revisions: BTreeMap<RevisionNumber, Revision>,
+    revisions: BTreeMap<RevisionNumber, Arc<Revision>>,
 }
 
 /// The watches that a feed follows.
@@ -64,7 +66,7 @@ pub(crate) struct Watches {
 }
 
 /// Revisions that were read in advance.
-type Revisions = BTreeMap<FunctionKey, BTreeMap<RevisionNumber, Revision>>;
+type Revisions = BTreeMap<FunctionKey, BTreeMap<RevisionNumber, Arc<Revision>>>;
 
 impl Feed {
     /// A feed that knows nothing yet.
@@ -96,17 +98,25 @@ impl Feed {
         }
         let mut found = self.all_revisions().await?;
         let mut gone: BTreeSet<_> = self.functions.keys().cloned().collect();
+        let mut there = Vec::new();
         let version = loop {
             match watches.functions.next().await? {
                 Change::Current(version) => break version,
                 Change::Put(record) => {
                     if let Some(key) = self.note_function(&record, &mut found).await? {
                         gone.remove(&key);
+                        let created_at = self.functions[&key].record.value.created_at;
+                        there.push((created_at, key));
                     }
                 }
                 Change::Deleted { .. } => {}
             }
         };
+        // Where there is not room for all, who was there first is served.
+        there.sort_unstable();
+        for (_, key) in there {
+            self.plan_known(&key);
+        }
         for key in gone {
             self.forget(&key, version);
         }
@@ -146,7 +156,10 @@ impl Feed {
     async fn function_changed(&mut self, change: Change) -> Result<(), StoreError> {
         let version = match change {
             Change::Put(record) => {
-                self.note_function(&record, &mut BTreeMap::new()).await?;
+                let noted = self.note_function(&record, &mut BTreeMap::new()).await?;
+                if let Some(key) = noted {
+                    self.plan_known(&key);
+                }
                 record.version
             }
             Change::Deleted { key, version } => {
@@ -197,7 +210,7 @@ impl Feed {
         }
     }
 
-    /// Learns a function, and plans it. The revisions that are not in `found` are read.
+    /// Learns a function. The revisions that are not in `found` are read.
     async fn note_function(
         &mut self,
         record: &Record,
@@ -227,11 +240,10 @@ impl Feed {
             if !revisions.contains_key(number)
                 && let Some(revision) = self.read_revision(&key, *number).await?
             {
-                revisions.insert(*number, revision);
+                revisions.insert(*number, Arc::new(revision));
             }
         }
         let known = Known { record, revisions };
-        self.plan(&key, &known, known.record.version);
         self.functions.insert(key.clone(), known);
         Ok(Some(key))
     }
@@ -278,7 +290,7 @@ impl Feed {
                             function: revision.function.clone(),
                         };
                         let of = found.entry(key).or_default();
-                        of.insert(revision.number, revision);
+                        of.insert(revision.number, Arc::new(revision));
                     }
                     Err(error) => warn_unreadable(&error),
                 }
@@ -289,16 +301,19 @@ impl Feed {
         }
     }
 
+    fn plan_known(&self, key: &FunctionKey) {
+        if let Some(known) = self.functions.get(key) {
+            self.plan(key, known, known.record.version);
+        }
+    }
+
     /// Has a function served as it is known.
     fn plan(&self, key: &FunctionKey, known: &Known, version: Version) {
-        let revisions = known.revisions.values().map(|revision| {
-            let secrets = self.secrets_of(revision);
-            (revision.clone(), secrets)
-        });
         let wanted = WantedFunction {
             key: key.clone(),
             traffic: known.record.value.traffic.clone(),
-            revisions: revisions.collect(),
+            revisions: self.allowed(known),
+            secrets: self.secrets_of(key, known),
             version: version.max(known.record.version).get(),
         };
         if let Err(error) = self.parts.roster.set(wanted) {
@@ -306,43 +321,68 @@ impl Feed {
                 namespace,
                 function,
             } = key;
-            tracing::warn!(%namespace, %function, %error, "no place for this function");
+            let reason = chain(&error);
+            tracing::warn!(%namespace, %function, reason, "function not served as it should be");
         }
     }
 
-    /// The values of what a revision was granted. A secret without a value is left out: the guest
-    /// is better served without it than not at all, and sees that it is not there.
-    fn secrets_of(&self, revision: &Revision) -> BTreeMap<String, SecretText> {
-        let grants = revision.grants.secrets.iter();
-        let value = |name: &str| {
-            let key = records::secret_key(&revision.namespace, name).ok()?;
-            let secret = self.secrets.get(&key)?;
-            let vault = self.parts.vault.lock();
-            let vault = vault.unwrap_or_else(PoisonError::into_inner);
-            match vault.open_sealed(key.as_str(), &secret.value.sealed) {
-                Ok(value) => Some(value),
-                Err(error) => {
-                    let namespace = &revision.namespace;
-                    let reason = chain(&error);
-                    tracing::warn!(%namespace, name, reason, "secret cannot be opened");
-                    None
-                }
-            }
-        };
-        let valued = grants.filter_map(|grant| {
-            let value = value(&grant.name);
+    /// The revisions that the policy still allows. An operator who made it stricter means what is
+    /// deployed already, too, and old revisions that anybody may still ask for.
+    fn allowed(&self, known: &Known) -> Vec<Arc<Revision>> {
+        let revisions = known.revisions.values();
+        let allowed = revisions.filter(|revision| {
+            let Revision {
+                namespace,
+                function,
+                number,
+                grants,
+                limits,
+                ..
+            } = &***revision;
+            let mut verdicts = self.parts.policy.check(namespace, grants, limits).into_iter();
+            let Some(refused) = verdicts.find(|verdict| !verdict.allowed) else {
+                return true;
+            };
+            let (asked, rule) = (refused.asked, refused.rule.unwrap_or_default());
+            tracing::warn!(%namespace, %function, revision = %number, asked, rule, "revision not served, the policy does not allow it any more");
+            false
+        });
+        allowed.cloned().collect()
+    }
+
+    /// The values of what a function's revisions were granted. A secret without a value is left
+    /// out: the guest is better served without it than not at all, and sees that it is not there.
+    fn secrets_of(&self, key: &FunctionKey, known: &Known) -> BTreeMap<String, SecretText> {
+        let revisions = known.revisions.values();
+        let grants = revisions.flat_map(|revision| &revision.grants.secrets);
+        let names: BTreeSet<_> = grants.map(|grant| &grant.name).collect();
+        let FunctionKey {
+            namespace,
+            function,
+        } = key;
+        let valued = names.into_iter().filter_map(|name| {
+            let value = self.secret(namespace, name);
             if value.is_none() {
-                tracing::warn!(
-                    namespace = %revision.namespace,
-                    function = %revision.function,
-                    revision = %revision.number,
-                    name = grant.name,
-                    "function is granted a secret that has no value"
-                );
+                tracing::warn!(%namespace, %function, name, "function is granted a secret that has no value");
             }
-            Some((grant.name.clone(), value?))
+            Some((name.clone(), value?))
         });
         valued.collect()
+    }
+
+    fn secret(&self, namespace: &NamespaceName, name: &str) -> Option<SecretText> {
+        let key = records::secret_key(namespace, name).ok()?;
+        let secret = self.secrets.get(&key)?;
+        let vault = self.parts.vault.lock();
+        let vault = vault.unwrap_or_else(PoisonError::into_inner);
+        match vault.open_sealed(key.as_str(), &secret.value.sealed) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                let reason = chain(&error);
+                tracing::warn!(%namespace, name, reason, "secret cannot be opened");
+                None
+            }
+        }
     }
 
     fn forget(&mut self, key: &FunctionKey, version: Version) {
@@ -362,7 +402,7 @@ impl Known {
                 key.is_ok_and(|key| key == *secret)
             })
         };
-        self.revisions.values().any(granted)
+        self.revisions.values().any(|revision| granted(revision))
     }
 }
 

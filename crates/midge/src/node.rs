@@ -68,10 +68,12 @@ fn key(namespace: &NamespaceName, function: &FunctionName) -> FunctionKey {
 impl Node for ThisNode {
     async fn compile(
         &self,
+        namespace: &NamespaceName,
         function: &FunctionName,
         digest: &Digest,
     ) -> Result<CompileReport, CompileFault> {
-        self.0.compiles.compile(function, digest).await
+        let target = (namespace, function);
+        self.0.compiles.compile(target, digest).await
     }
 
     async fn serves(

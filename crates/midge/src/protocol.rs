@@ -309,4 +309,11 @@ pub(crate) enum Compiled {
         /// The remedy.
         hint: Option<String>,
     },
+    /// The machine is: the native code could not be written.
+    Failed {
+        /// The chain of causes.
+        message: String,
+        /// The remedy.
+        hint: Option<String>,
+    },
 }

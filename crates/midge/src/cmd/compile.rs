@@ -10,7 +10,7 @@ use super::fault::hinted;
 use crate::cli::CompileArgs;
 use crate::config::{self, Overrides};
 use crate::prepare::{Prepared, prepare};
-use crate::supervisor::{Compiler, Progress, SHOWN_AFTER};
+use crate::supervisor::{Compiler, Progress, SHOWN_AFTER, WALL_TIME_MAX};
 use crate::{functions, log, say};
 
 /// Compiles what is not in the cache yet.
@@ -24,6 +24,7 @@ pub(super) fn run(args: CompileArgs) -> anyhow::Result<Ending> {
     let compiler = Compiler {
         cache_dir,
         allocation: sandbox.allocation,
+        wall_time_max: WALL_TIME_MAX,
     };
     let progress = Progress::new(&log);
     let prepare = prepare(&functions, &cache, &compiler, &progress);

@@ -46,11 +46,18 @@ fn answer(args: &CompilerArgs, source: &[u8]) -> anyhow::Result<Compiled> {
     let cache = ArtifactCache::open(&args.cache_dir, &engine)?;
     Ok(match compile(&engine, &cache, source) {
         Ok(artifact) => Compiled::Done { artifact },
+        // A folder that is full or gone says nothing about the component.
+        Err(CompileError::Cache(error)) => Compiled::Failed {
+            message: chain(&error),
+            hint: error.hint(),
+        },
         Err(error) => {
             let hint = match &error {
                 CompileError::Inspect(error) => error.hint(),
-                CompileError::Cache(error) => error.hint(),
-                CompileError::Componentize { .. } | CompileError::Invalid { .. } => None,
+                CompileError::Cache(_)
+                | CompileError::Componentize { .. }
+                | CompileError::Invalid { .. }
+                | CompileError::Unlinkable { .. } => None,
             };
             Compiled::Refused {
                 message: chain(&error),
@@ -58,4 +65,38 @@ fn answer(args: &CompilerArgs, source: &[u8]) -> anyhow::Result<Compiled> {
             }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cache_that_cannot_be_written_is_not_the_components_fault() {
+        let dir = tempfile::tempdir().unwrap();
+        let args = CompilerArgs {
+            cache_dir: dir.path().to_owned(),
+            memory_bytes: 0,
+            allocation: AllocationArg::OnDemand,
+            cpu_seconds: 0,
+        };
+        // A module that exports `_start`, which does nothing.
+        let source = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\
+            \x07\x0a\x01\x06_start\0\0\x0a\x04\x01\x02\0\x0b";
+        let Compiled::Done { artifact } = answer(&args, source).unwrap() else {
+            panic!("it compiles");
+        };
+        // The system refuses to put a file there, as it does where there is no room.
+        let folder = artifact.parent().unwrap();
+        std::fs::remove_dir_all(folder).unwrap();
+        std::fs::write(folder, "").unwrap();
+        let Compiled::Failed { message, hint } = answer(&args, source).unwrap() else {
+            panic!("it cannot be written");
+        };
+        assert!(message.contains("create cache folder"), "{message}");
+        assert!(hint.is_some());
+        let Compiled::Refused { .. } = answer(&args, b"nonsense").unwrap() else {
+            panic!("it is no component");
+        };
+    }
 }

@@ -74,6 +74,7 @@ async fn serve(mut config: RunConfig) -> anyhow::Result<Ending> {
     let compiler = Compiler {
         cache_dir: config.cache_dir.clone(),
         allocation: sandbox.allocation,
+        wall_time_max: supervisor::WALL_TIME_MAX,
     };
     let progress = Progress::new(&config.log);
     let prepared = prepare(&asked.functions, &cache, &compiler, &progress)
@@ -139,7 +140,8 @@ fn roster(
                 function: revision.function.clone(),
             },
             traffic: Traffic::all_to(revision.number),
-            revisions: vec![(revision.clone(), function.secrets.clone())],
+            revisions: vec![Arc::new(revision.clone())],
+            secrets: function.secrets.clone(),
             version: 0,
         };
         roster.set(wanted).context("give each function its place")?;

@@ -95,6 +95,7 @@ async fn serve(mut config: ServeConfig, relay: Option<Arc<Relay>>) -> anyhow::Re
     let compiler = Compiler {
         cache_dir: config.cache_dir.clone(),
         allocation: sandbox.allocation,
+        wall_time_max: supervisor::WALL_TIME_MAX_OF_TENANT,
     };
     let components = Components::Store(Arc::clone(&kept.store.artifacts));
     let native = NativeCode::new(cache, compiler, components, Progress::Logged);
@@ -112,6 +113,7 @@ async fn serve(mut config: ServeConfig, relay: Option<Arc<Relay>>) -> anyhow::Re
         vault: Arc::clone(&kept.vault),
         roster: Arc::clone(&roster),
         observed: Arc::clone(&observed),
+        policy: policy.clone().with_data_root(&config.data_root),
     });
     let announcement = Announcement::new(&config, &doors)?;
     let control = Control::new(ControlParts {

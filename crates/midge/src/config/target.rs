@@ -6,6 +6,9 @@
 //! **Invariant:** a token goes to the node that it was stored for and to no other: whoever types
 //! another URL does not send the token of the current context there.
 
+use std::fs::OpenOptions;
+use std::io::Read as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use midge_model::{NamespaceName, SecretText};
@@ -18,6 +21,9 @@ use crate::control_url::{ControlUrl, ControlUrlError};
 
 /// Where a node that was started in this folder leaves its first token.
 const ADMIN_TOKEN: &str = ".midge/admin.token";
+
+/// The bits by which others than the owner may read or write.
+const OTHERS: u32 = 0o077;
 
 /// The longest token that is read from a file, in bytes.
 const TOKEN_BYTES_MAX: usize = 4096;
@@ -180,9 +186,21 @@ fn config_folder() -> Option<PathBuf> {
     Some(xdg.or(home)?.join("midge/contexts.toml"))
 }
 
-/// The token in this file, if it is there and one of ours: what cannot be read is not our node's.
+/// The token in this file, if it is there and one of ours: what cannot be read is not our node's, nor
+/// what is a link, another's, or readable by others, as what somebody else left in this folder is.
 fn token_in(path: &Path) -> Option<SecretText> {
-    let text = std::fs::read_to_string(path).ok()?;
+    let mut options = OpenOptions::new();
+    let no_link = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let no_link = i32::try_from(no_link.bits()).ok()?;
+    let file = options.read(true).custom_flags(no_link).open(path).ok()?;
+    let metadata = file.metadata().ok()?;
+    let own = rustix::process::geteuid().as_raw();
+    if !metadata.is_file() || metadata.uid() != own || metadata.mode() & OTHERS != 0 {
+        return None;
+    }
+    let mut text = String::new();
+    let mut file = file.take(TOKEN_BYTES_MAX as u64 + 1);
+    file.read_to_string(&mut text).ok()?;
     let text = text.trim();
     (!text.is_empty() && text.len() <= TOKEN_BYTES_MAX)
         .then(|| SecretText::new(text).ok())
@@ -191,6 +209,9 @@ fn token_in(path: &Path) -> Option<SecretText> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use insta::assert_snapshot;
 
     use super::*;
@@ -273,6 +294,14 @@ mod tests {
         let path = folder.path().join("admin.token");
         assert_eq!(token_in(&path), None);
         std::fs::write(&path, "midge_abc\n").unwrap();
+        let set_mode = |mode| std::fs::set_permissions(&path, Permissions::from_mode(mode));
+        set_mode(0o600).unwrap();
         assert_eq!(token_in(&path), Some(secret("midge_abc")));
+        // Who finds a link, or a file of others, in a folder was led there.
+        let link = folder.path().join("link.token");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert_eq!(token_in(&link), None);
+        set_mode(0o644).unwrap();
+        assert_eq!(token_in(&path), None);
     }
 }

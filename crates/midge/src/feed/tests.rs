@@ -37,6 +37,7 @@ impl Kit {
             vault: Arc::clone(&vault),
             roster: Arc::clone(&roster),
             observed: Arc::new(Observed::new(Timestamp::from_ms(0))),
+            policy: Policy::serve_default(),
         });
         Self {
             _dir: dir,
@@ -141,8 +142,8 @@ fn short(order: &Order) -> String {
     match order {
         Order::Apply { function, .. } => {
             let revisions = function.revisions.iter().map(|planned| {
-                let secrets: BTreeMap<_, _> = planned
-                    .secrets
+                let secrets = function.secrets_of(&planned.revision);
+                let secrets: BTreeMap<_, _> = secrets
                     .iter()
                     .map(|(name, value)| (name.as_str(), value.expose()))
                     .collect();
@@ -232,4 +233,53 @@ async fn a_record_that_does_not_read_changes_nothing() {
     registry.put(&key, nonsense, Expect::Any).await.unwrap();
     kit.deploy("b", 1).await;
     assert_eq!(kit.told(&mut watches).await, "b: r1 {}");
+}
+
+#[tokio::test]
+async fn revisions_share_the_values_of_their_secrets() {
+    let mut kit = Kit::new();
+    kit.set_secret("KEY", &"\u{1}".repeat(65_000)).await;
+    kit.deploy("a", 1).await;
+    let (namespace, function) = names("a");
+    let key = function_key(&namespace, &function);
+    let registry = &*kit.store.registry;
+    let found = records::read::<FunctionRecord>(registry, &key).await;
+    let mut record = found.unwrap().unwrap().value;
+    for number in 2..=100 {
+        kit.deploy("a", number).await;
+        record.revisions.push(RevisionNumber::new(number).unwrap());
+    }
+    write(registry, &key, &record, Expect::Any).await.unwrap();
+    kit.feed.catch_up().await.unwrap();
+    let order = kit.mail.next().await;
+    assert!(crate::protocol::line_bytes(&order) < 300_000);
+    let Order::Apply { function, .. } = order else {
+        panic!("{order:?}");
+    };
+    assert_eq!(function.revisions.len(), 100);
+    for planned in &function.revisions {
+        let secrets = function.secrets_of(&planned.revision);
+        assert_eq!(secrets["KEY"].expose().len(), 65_000);
+    }
+}
+
+#[tokio::test]
+async fn who_was_there_first_is_placed_first() {
+    let mut kit = Kit::new();
+    // The number of the revision is when the function was made, too.
+    kit.deploy("a", 2).await;
+    kit.deploy("b", 1).await;
+    kit.feed.catch_up().await.unwrap();
+    assert_eq!(kit.told_already(), ["b: r1 {}", "a: r2 {}"]);
+}
+
+#[tokio::test]
+async fn what_the_policy_does_not_allow_any_more_is_not_served() {
+    let mut kit = Kit::new();
+    kit.set_secret("KEY", "s1").await;
+    kit.deploy("a", 1).await;
+    let stricter = "[namespace.\"*\"]\nsecrets = [\"OTHER\"]\n";
+    kit.feed.parts.policy = Policy::parse(stricter).unwrap();
+    kit.feed.catch_up().await.unwrap();
+    assert_eq!(kit.told_already(), ["a: "]);
 }

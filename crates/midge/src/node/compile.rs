@@ -8,7 +8,7 @@
 use std::rc::Rc;
 
 use midge_control::{CompileBlame, CompileFault, CompileReport};
-use midge_model::{Digest, FunctionName};
+use midge_model::{Digest, FunctionName, NamespaceName};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::cmd::fault::{Hint as _, chain};
@@ -27,6 +27,7 @@ pub(crate) struct CompileAnswerer(mpsc::Receiver<Question>);
 
 #[derive(Debug)]
 struct Question {
+    namespace: NamespaceName,
     function: FunctionName,
     digest: Digest,
     answer: oneshot::Sender<Result<CompileReport, CompileFault>>,
@@ -46,11 +47,12 @@ impl CompileAsker {
     /// Why there is none, and whose fault that is.
     pub(super) async fn compile(
         &self,
-        function: &FunctionName,
+        (namespace, function): (&NamespaceName, &FunctionName),
         digest: &Digest,
     ) -> Result<CompileReport, CompileFault> {
         let (answer, answered) = oneshot::channel();
         let question = Question {
+            namespace: namespace.clone(),
             function: function.clone(),
             digest: *digest,
             answer,
@@ -73,12 +75,13 @@ impl CompileAnswerer {
             let native = Rc::clone(&native);
             tokio::task::spawn_local(async move {
                 let Question {
+                    namespace,
                     function,
                     digest,
                     mut answer,
                 } = question;
                 let made = tokio::select! {
-                    made = native.make(&function, &digest) => made,
+                    made = native.make((&namespace, &function), &digest) => made,
                     // Nobody waits any more.
                     () = answer.closed() => return,
                 };

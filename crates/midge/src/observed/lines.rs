@@ -1,7 +1,7 @@
 //! The lines that guests wrote lately.
 //!
-//! Decides how many are kept, of how many functions, and who loses theirs first: the function that
-//! wrote longest ago. They are in memory; who wants to keep lines reads the node's stderr.
+//! Decides how many are kept, of how many functions, and who loses theirs first: of the namespace
+//! that has most, the function that wrote longest ago; so no tenant empties another's. They are in memory; who wants to keep lines reads the node's stderr.
 //!
 //! **Invariant:** at most [`LINES_BYTES_MAX`] of lines are kept, whatever workers say.
 
@@ -66,10 +66,10 @@ impl KeptLines {
             line,
         } = line;
         request_id.truncate(request_id.floor_char_boundary(REQUEST_ID_BYTES_MAX));
-        let known_stream = if stream == "stderr" {
-            "stderr"
-        } else {
-            "stdout"
+        // A worker's words, and it runs foreign code: no fourth stream comes from there.
+        let known_stream = match stream.as_str() {
+            known @ ("stderr" | "denied") => known,
+            _ => "stdout",
         };
         let line = LogLine {
             at,
@@ -86,7 +86,8 @@ impl KeptLines {
         self.bytes += kept.add(line);
         self.bytes -= kept.shrink();
         while self.bytes > LINES_BYTES_MAX || self.by_function.len() > FUNCTIONS_MAX {
-            if !self.drop_oldest() {
+            let by_bytes = self.bytes > LINES_BYTES_MAX;
+            if !self.drop_oldest(by_bytes) {
                 break;
             }
         }
@@ -123,12 +124,21 @@ impl KeptLines {
         }
     }
 
-    /// Drops the lines of the function that wrote longest ago; false if there are none left.
-    fn drop_oldest(&mut self) -> bool {
-        let with_lines = self
-            .by_function
-            .iter()
-            .filter(|(_, kept)| !kept.lines.is_empty());
+    /// Drops the lines of the function that wrote longest ago, of the namespace that has most bytes
+    /// or else functions; false if there are none left.
+    fn drop_oldest(&mut self, by_bytes: bool) -> bool {
+        let mut namespaces = BTreeMap::<_, usize>::new();
+        let with_lines = || {
+            let functions = self.by_function.iter();
+            functions.filter(|(_, kept)| !kept.lines.is_empty())
+        };
+        for (key, kept) in with_lines() {
+            let had = namespaces.entry(&key.namespace).or_default();
+            *had += if by_bytes { kept.bytes } else { 1 };
+        }
+        let most = namespaces.into_iter().max_by_key(|(_, had)| *had);
+        let most = most.map(|(namespace, _)| namespace);
+        let with_lines = with_lines().filter(|(key, _)| Some(&key.namespace) == most);
         let oldest = with_lines.min_by_key(|(_, kept)| kept.last);
         let Some((key, _)) = oldest else {
             return false;
@@ -225,6 +235,19 @@ mod tests {
         assert_eq!(kept.by_function.len(), FUNCTIONS_MAX);
         assert!(kept.follow(&key("f0")).0.is_empty());
         assert_eq!(kept.follow(&key("f1")).0.len(), 1);
+    }
+
+    #[test]
+    fn no_namespace_empties_anothers_lines() {
+        let mut kept = KeptLines::default();
+        kept.add(line("victim", "hello"));
+        for number in 0..3 * FUNCTIONS_MAX {
+            let mut line = line(&format!("f{number}"), "x");
+            line.key.namespace = "evil".parse().unwrap();
+            kept.add(line);
+        }
+        assert_eq!(kept.by_function.len(), FUNCTIONS_MAX);
+        assert_eq!(kept.follow(&key("victim")).0.len(), 1);
     }
 
     #[test]

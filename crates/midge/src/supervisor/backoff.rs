@@ -1,16 +1,16 @@
 //! When a worker that ended is started again.
 //!
-//! Pure arithmetic: the caller knows how long the worker lived and starts the
+//! Pure arithmetic: the caller knows how long the worker served and starts the
 //! next one after the delay that it gets from here.
 //!
 //! **Invariant:** a worker that has served for a while is replaced at once; one
-//! that ends at once again and again costs at most one start per
-//! [`DELAY_MAX`].
+//! that ends soon after it is ready, or before, again and again costs at most one
+//! start per [`DELAY_MAX`].
 
 use std::time::Duration;
 
-/// A life shorter than this was no life.
-const STEADY_AFTER: Duration = Duration::from_secs(1);
+/// Who served shorter than this may have ended over what it was told at its start.
+const STEADY_AFTER: Duration = Duration::from_secs(10);
 
 /// So many short lives in a row are bad luck and are replaced at once.
 const SHORT_LIVES_FREE: u32 = 2;
@@ -28,9 +28,10 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// How long to wait before the next start, after a worker that lived for `life`.
-    pub(super) fn after(&mut self, life: Duration) -> Duration {
-        if life >= STEADY_AFTER {
+    /// How long to wait before the next start, after a worker that served for so long; one that
+    /// never was ready served for no time, however long that took it.
+    pub(super) fn after(&mut self, served: Duration) -> Duration {
+        if served >= STEADY_AFTER {
             self.short_lives = 0;
             return Duration::ZERO;
         }
@@ -57,12 +58,12 @@ mod tests {
 
     #[test]
     fn a_worker_that_has_served_is_replaced_at_once() {
-        assert_eq!(check(&[60_000, 1_000, 1_000]), [0, 0, 0]);
+        assert_eq!(check(&[60_000, 10_000, 10_000]), [0, 0, 0]);
     }
 
     #[test]
     fn short_lives_in_a_row_wait_longer_and_longer_up_to_the_bound() {
-        let delays = check(&[5; 12]);
+        let delays = check(&[5, 9_999, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5]);
         assert_eq!(
             delays,
             [0, 0, 100, 200, 400, 800, 1600, 3200, 5000, 5000, 5000, 5000]
@@ -71,7 +72,10 @@ mod tests {
 
     #[test]
     fn one_steady_life_wipes_the_slate() {
-        assert_eq!(check(&[5, 5, 5, 2_000, 5, 5, 5]), [0, 0, 100, 0, 0, 0, 100]);
+        assert_eq!(
+            check(&[5, 5, 5, 20_000, 5, 5, 5]),
+            [0, 0, 100, 0, 0, 0, 100]
+        );
     }
 
     #[test]

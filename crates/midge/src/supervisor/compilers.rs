@@ -39,8 +39,11 @@ const SHARE_OF_MEMORY: u64 = 2;
 /// Processor time of one compiler, over all its threads.
 const CPU_TIME_MAX: Duration = Duration::from_secs(20 * 60);
 
-/// How long one compiler may take by the clock.
-const WALL_TIME_MAX: Duration = Duration::from_secs(10 * 60);
+/// How long one compiler may take by the clock, for what the operator has compiled.
+pub(crate) const WALL_TIME_MAX: Duration = Duration::from_secs(10 * 60);
+
+/// The same for what is deployed to a node, where others wait for the compiler's place.
+pub(crate) const WALL_TIME_MAX_OF_TENANT: Duration = Duration::from_secs(2 * 60);
 
 /// What we read of a compiler's answer, and of its dying words.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024;
@@ -77,6 +80,8 @@ pub(crate) struct Compiler {
     pub(crate) cache_dir: PathBuf,
     /// Which memory layout the code is for.
     pub(crate) allocation: Allocation,
+    /// How long one component may take by the clock.
+    pub(crate) wall_time_max: Duration,
 }
 
 /// A component's native code, and how long it took to make.
@@ -119,6 +124,13 @@ pub(crate) enum CompilersError {
         message: String,
         hint: Option<String>,
     },
+    /// The compiler said that it could not, and that no other component would fare better.
+    #[error("compile {function}: {message}")]
+    Failed {
+        function: FunctionName,
+        message: String,
+        hint: Option<String>,
+    },
     /// More than a component may take.
     #[error(
         "compile {function}: it took more than {limit}, which is the most a component may take"
@@ -140,7 +152,7 @@ impl Hint for CompilersError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Changed { .. } => Some("start again once the build has finished".to_owned()),
-            Self::Refused { hint, .. } => hint.clone(),
+            Self::Refused { hint, .. } | Self::Failed { hint, .. } => hint.clone(),
             Self::OverLimit { .. } => Some(
                 "build it for size, without debug information (`-Os`, `strip`, `wasm-opt -O`)"
                     .to_owned(),
@@ -209,12 +221,12 @@ impl Compiler {
         tokio::pin!(run);
         let step = tokio::select! {
             biased;
-            outcome = &mut run => return finish(job, outcome, started.elapsed()),
+            outcome = &mut run => return finish(job, outcome, started.elapsed(), self.wall_time_max),
             () = tokio::time::sleep(SHOWN_AFTER) => {
                 progress.show(job.function.as_str(), job.size_bytes, started)
             }
         };
-        let made = finish(job, run.await, started.elapsed())?;
+        let made = finish(job, run.await, started.elapsed(), self.wall_time_max)?;
         step.done(made.took);
         Ok(made)
     }
@@ -238,7 +250,7 @@ impl Compiler {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = command.spawn()?;
-        match tokio::time::timeout(WALL_TIME_MAX, converse(&mut child, source)).await {
+        match tokio::time::timeout(self.wall_time_max, converse(&mut child, source)).await {
             Ok(spoken) => spoken,
             // The child is killed when it is dropped.
             Err(_) => Ok(Spoken::TooLate),
@@ -298,7 +310,12 @@ fn read_again(job: &Job, component: &Path) -> Result<Bytes, CompilersError> {
     }
 }
 
-fn finish(job: &Job, run: io::Result<Spoken>, took: Duration) -> Result<Made, CompilersError> {
+fn finish(
+    job: &Job,
+    run: io::Result<Spoken>,
+    took: Duration,
+    wall_time_max: Duration,
+) -> Result<Made, CompilersError> {
     let function = job.function.clone();
     let over = |limit: String| CompilersError::OverLimit {
         function: job.function.clone(),
@@ -306,7 +323,7 @@ fn finish(job: &Job, run: io::Result<Spoken>, took: Duration) -> Result<Made, Co
     };
     match run {
         Err(source) => Err(CompilersError::Run { function, source }),
-        Ok(Spoken::TooLate) => Err(over(format_duration(WALL_TIME_MAX))),
+        Ok(Spoken::TooLate) => Err(over(format_duration(wall_time_max))),
         Ok(Spoken::Words {
             status,
             answer,
@@ -318,6 +335,11 @@ fn finish(job: &Job, run: io::Result<Spoken>, took: Duration) -> Result<Made, Co
                 took,
             }),
             Ok(Compiled::Refused { message, hint }) => Err(CompilersError::Refused {
+                function,
+                message,
+                hint,
+            }),
+            Ok(Compiled::Failed { message, hint }) => Err(CompilersError::Failed {
                 function,
                 message,
                 hint,
@@ -379,19 +401,22 @@ mod tests {
 
     use super::*;
 
-    fn check(wait_status: i32, answer: &str, last_words: &str) -> String {
-        let job = Job {
+    fn job() -> Job {
+        Job {
             function: "resize".parse().unwrap(),
             source: Source::File(PathBuf::from("resize.wasm")),
             digest: Digest::of(b"resize"),
             size_bytes: 6,
-        };
+        }
+    }
+
+    fn check(wait_status: i32, answer: &str, last_words: &str) -> String {
         let spoken = Spoken::Words {
             status: ExitStatus::from_raw(wait_status),
             answer: answer.into(),
             last_words: last_words.into(),
         };
-        match finish(&job, Ok(spoken), Duration::ZERO) {
+        match finish(&job(), Ok(spoken), Duration::ZERO, WALL_TIME_MAX) {
             Ok(made) => format!("made {}", made.artifact.display()),
             Err(error) => format!("{:#}", crate::cmd::fault::hinted(error))
                 .replace(&format_bytes(memory_bytes_max()), "[SHARE]"),
@@ -414,5 +439,22 @@ mod tests {
     fn the_answer_of_the_compiler_is_passed_on() {
         assert_snapshot!(check(0, r#"{"done":{"artifact":"/cache/a"}}"#, ""), @"made /cache/a");
         assert_snapshot!(check(0, r#"{"refused":{"message":"no `_start`","hint":null}}"#, ""), @"compile resize: no `_start`");
+    }
+
+    #[test]
+    fn what_the_machine_lacks_is_not_the_components_fault() {
+        let spoken = |answer: &str| Spoken::Words {
+            status: ExitStatus::from_raw(0),
+            answer: answer.into(),
+            last_words: Vec::new(),
+        };
+        let is_the_components = |answer: &str| {
+            let made = finish(&job(), Ok(spoken(answer)), Duration::ZERO, WALL_TIME_MAX);
+            made.unwrap_err().is_the_components()
+        };
+        let full = r#"{"failed":{"message":"write native code: No space left","hint":null}}"#;
+        assert!(!is_the_components(full));
+        let refused = r#"{"refused":{"message":"no `_start`","hint":null}}"#;
+        assert!(is_the_components(refused));
     }
 }

@@ -63,6 +63,8 @@ struct Place {
     handle: Option<Handle>,
     started: Instant,
     ready: bool,
+    /// When it said that it is ready.
+    ready_at: Option<Instant>,
     failure: Option<String>,
     restart_at: Option<Instant>,
     backoff: Backoff,
@@ -283,7 +285,7 @@ impl Fleet {
             return;
         }
         tokio::task::spawn_local(async move {
-            let made = native.make(&key.function, &digest).await;
+            let made = native.make((&key.namespace, &key.function), &digest).await;
             let fault = made.err().map(|error| chain(&*error));
             roster.tell(worker, Order::NativeCode { digest, fault });
         });
@@ -332,6 +334,7 @@ impl Fleet {
         tracing::debug!(worker = place.worker, pid = handle.pid, "worker started");
         place.started = Instant::now();
         place.ready = false;
+        place.ready_at = None;
         place.restart_at = None;
         place.handle = Some(handle);
         Ok(())
@@ -356,6 +359,7 @@ impl Place {
             handle: None,
             started: Instant::now(),
             ready: false,
+            ready_at: None,
             failure: None,
             restart_at: None,
             backoff: Backoff::default(),
@@ -364,6 +368,7 @@ impl Place {
 
     fn become_ready(&mut self) {
         self.ready = true;
+        self.ready_at = Some(Instant::now());
         let start = self.started.elapsed();
         tracing::debug!(worker = self.worker, ?start, "worker ready");
     }
@@ -371,7 +376,8 @@ impl Place {
     /// Notes the end of this place's worker and when the next one is due.
     fn bury(&mut self, ended: &Ended) {
         let life = self.started.elapsed();
-        let delay = self.backoff.after(life);
+        let served = self.ready_at.take().map(|ready_at| ready_at.elapsed());
+        let delay = self.backoff.after(served.unwrap_or_default());
         let pid = self.handle.take().and_then(|handle| handle.pid);
         let worker = self.worker;
         match self.failure.take() {
@@ -382,5 +388,26 @@ impl Place {
         }
         self.ready = false;
         self.restart_at = Some(Instant::now() + delay);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_ends_soon_after_it_was_ready_is_held_back_however_long_it_took_to_start() {
+        let mut place = Place::empty(0);
+        let mut delays = Vec::new();
+        for served_s in [1, 1, 1, 1, 60, 1] {
+            place.started = Instant::now();
+            tokio::time::advance(Duration::from_secs(30)).await;
+            place.become_ready();
+            tokio::time::advance(Duration::from_secs(served_s)).await;
+            place.bury(&Ended::Done);
+            let due = place.restart_at.expect("it is to be replaced");
+            delays.push((due - Instant::now()).as_millis());
+        }
+        assert_eq!(delays, [0, 0, 100, 200, 0, 0]);
     }
 }

@@ -16,7 +16,9 @@ mod internal;
 mod listener;
 mod native;
 pub(crate) mod page;
+mod places;
 mod progress;
+mod refusals;
 mod roster;
 mod signals;
 
@@ -28,7 +30,9 @@ use std::time::Duration;
 use midge_ingress::Tls;
 use tokio::time::Instant;
 
-pub(crate) use self::compilers::{Compiler, CompilersError, Job, Made, Source};
+pub(crate) use self::compilers::{
+    Compiler, CompilersError, Job, Made, Source, WALL_TIME_MAX, WALL_TIME_MAX_OF_TENANT,
+};
 pub(crate) use self::fleet::DrainedAll;
 pub(crate) use self::internal::InternalDoor;
 pub(crate) use self::listener::{claim, open_soon};

@@ -1,10 +1,11 @@
 //! Native code for whoever needs it while the node runs: a deploy, or a worker whose cache was wiped.
 //!
-//! Looks into the cache, then has the component compiled; each component once, however many ask.
-//! Compiling itself is `compilers.rs`.
+//! Looks into the cache, then has the component compiled; each component once for each namespace
+//! that asks, however often. Compiling itself is `compilers.rs`, who compiles next is `places.rs`,
+//! what is not tried again is `refusals.rs`.
 //!
 //! **Invariant:** at most [`MAKING_MAX`] components are looked for at a time, and no more compiled
-//! than there are cores.
+//! than there are cores; a namespace has no more than its share of either.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -15,18 +16,22 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::{LocalBoxFuture, Shared};
-use midge_model::{Digest, FunctionName};
+use midge_model::{Digest, FunctionName, NamespaceName};
 use midge_sandbox::{ArtifactCache, CacheError, Lookup};
 use midge_store::{Artifacts, StoreError};
-use tokio::sync::Semaphore;
 
 use super::compilers::{Compiler, CompilersError, Job, Source};
+use super::places::Places;
 use super::progress::Progress;
+use super::refusals::Refusals;
 use crate::cmd::fault::Hint;
 use crate::machine;
 
 /// Components that are waited for at a time. Whoever comes when so many are is told to try again.
 const MAKING_MAX: usize = 256;
+
+/// How many of them may be one namespace's.
+const MAKING_OF_ONE_MAX: usize = MAKING_MAX / 2;
 
 /// Where the bytes of components are.
 #[derive(Debug)]
@@ -44,9 +49,14 @@ pub(crate) struct NativeCode {
     compiler: Compiler,
     components: Components,
     progress: Progress,
-    permits: Semaphore,
-    making: RefCell<BTreeMap<Digest, Making>>,
+    places: Places,
+    refusals: RefCell<Refusals>,
+    making: RefCell<BTreeMap<Wanted, Making>>,
 }
+
+/// Who wants the native code of what. A namespace waits for its own place, however many others
+/// want the same.
+type Wanted = (NamespaceName, Digest);
 
 type Making = Shared<LocalBoxFuture<'static, Result<Found, Rc<NativeCodeError>>>>;
 
@@ -63,8 +73,8 @@ pub(crate) struct Found {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NativeCodeError {
     /// Too many ask.
-    #[error("{MAKING_MAX} components are being compiled already, try again")]
-    Busy,
+    #[error("{making} components are being compiled already, try again")]
+    Busy { making: usize },
     /// Nobody has the component.
     #[error("component {digest} of function {function} is not there any more")]
     Gone {
@@ -92,7 +102,7 @@ impl Hint for NativeCodeError {
             Self::Compile(error) => error.hint(),
             Self::Cache { source } => source.hint(),
             Self::Gone { .. } => Some("deploy it again".to_owned()),
-            Self::Busy | Self::Store { .. } => None,
+            Self::Busy { .. } | Self::Store { .. } => None,
         }
     }
 }
@@ -111,12 +121,14 @@ impl NativeCode {
             compiler,
             components,
             progress,
-            permits: Semaphore::new(cores),
+            places: Places::new(cores),
+            refusals: RefCell::default(),
             making: RefCell::default(),
         })
     }
 
-    /// Native code of a component, from the cache or made now. The function's name is for messages.
+    /// Native code of a component, from the cache or made now in a place of the namespace's. The
+    /// function's name is for messages.
     /// It goes on being made when whoever asked gives up, if somebody else waits for it.
     ///
     /// # Errors
@@ -124,51 +136,64 @@ impl NativeCode {
     /// Why there is none.
     pub(crate) async fn make(
         self: &Rc<Self>,
-        function: &FunctionName,
+        (namespace, function): (&NamespaceName, &FunctionName),
         digest: &Digest,
     ) -> Result<Found, Rc<NativeCodeError>> {
-        let making = self.begin(function, digest)?;
+        let wanted = (namespace.clone(), *digest);
+        let making = self.begin(function, &wanted)?;
         let made = making.await;
-        self.making.borrow_mut().remove(digest);
+        self.making.borrow_mut().remove(&wanted);
         made
     }
 
     fn begin(
         self: &Rc<Self>,
         function: &FunctionName,
-        digest: &Digest,
+        wanted: &Wanted,
     ) -> Result<Making, Rc<NativeCodeError>> {
         let mut making = self.making.borrow_mut();
-        if let Some(begun) = making.get(digest) {
+        if let Some(begun) = making.get(wanted) {
             return Ok(begun.clone());
         }
         // What nobody waits for any more has stopped, and says so by having one owner.
         making.retain(|_, making| making.strong_count().is_some_and(|owners| owners > 1));
-        if making.len() >= MAKING_MAX {
-            return Err(Rc::new(NativeCodeError::Busy));
+        let own = making.keys().filter(|(name, _)| *name == wanted.0).count();
+        if making.len() >= MAKING_MAX || own >= MAKING_OF_ONE_MAX {
+            let making = making.len();
+            return Err(Rc::new(NativeCodeError::Busy { making }));
         }
-        let (this, function, digest) = (Rc::clone(self), function.clone(), *digest);
+        let (this, function) = (Rc::clone(self), function.clone());
+        let (namespace, digest) = wanted.clone();
         let make = async move {
-            this.find_or_compile(function, digest)
-                .await
-                .map_err(Rc::new)
+            let made = this.find_or_compile(&namespace, function, digest).await;
+            made.map_err(Rc::new)
         };
         let begun = make.boxed_local().shared();
-        making.insert(digest, begun.clone());
+        making.insert(wanted.clone(), begun.clone());
         Ok(begun)
     }
 
     async fn find_or_compile(
         &self,
+        namespace: &NamespaceName,
         function: FunctionName,
         digest: Digest,
     ) -> Result<Found, NativeCodeError> {
+        let found = Found {
+            took: Duration::ZERO,
+            cached: true,
+        };
         if self.find(&function, digest).await? {
-            return Ok(Found {
-                took: Duration::ZERO,
-                cached: true,
-            });
+            return Ok(found);
         }
+        self.try_no_bomb(&function, digest)?;
+        let _place = self.places.place(namespace).await;
+        // Another namespace may have had the same compiled while this one waited.
+        if self.find(&function, digest).await? {
+            return Ok(found);
+        }
+        self.try_no_bomb(&function, digest)?;
+        // Only now: the bytes of all who wait would be too many to hold.
         let (source, size_bytes) = self.source(&function, digest).await?;
         let job = Job {
             function,
@@ -176,16 +201,25 @@ impl NativeCode {
             digest,
             size_bytes,
         };
-        let _permit = self
-            .permits
-            .acquire()
-            .await
-            .expect("the semaphore is never closed");
-        let made = self.compiler.compile(&job, &self.progress).await?;
+        let made = self.compiler.compile(&job, &self.progress).await;
+        if let Err(CompilersError::OverLimit { limit, .. }) = &made {
+            self.refusals.borrow_mut().remember(digest, limit.clone());
+        }
         Ok(Found {
-            took: made.took,
+            took: made?.took,
             cached: false,
         })
+    }
+
+    /// Refuses a component that went over its budget a while ago, as it was refused then.
+    fn try_no_bomb(&self, function: &FunctionName, digest: Digest) -> Result<(), CompilersError> {
+        match self.refusals.borrow().limit_of(&digest) {
+            None => Ok(()),
+            Some(limit) => Err(CompilersError::OverLimit {
+                function: function.clone(),
+                limit,
+            }),
+        }
     }
 
     /// Whether sound native code is in the cache. Hashing it is not for this thread.
@@ -231,5 +265,53 @@ impl NativeCode {
                 Ok((Source::Bytes(bytes), size_bytes))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use midge_sandbox::{Engine, SandboxConfig};
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::cmd::fault::chain;
+
+    /// Compilers that have no time at all.
+    fn native(dir: &TempDir, component: &[u8]) -> (Rc<NativeCode>, Digest, PathBuf) {
+        let allocation = midge_sandbox::Allocation::OnDemand;
+        let engine = Engine::new(&SandboxConfig {
+            allocation,
+            instances_max: 1,
+        });
+        let cache_dir = dir.path().join("cache");
+        let cache = ArtifactCache::open(&cache_dir, &engine.unwrap()).unwrap();
+        let compiler = Compiler {
+            cache_dir,
+            allocation,
+            wall_time_max: Duration::ZERO,
+        };
+        let (path, digest) = (dir.path().join("bomb.wasm"), Digest::of(component));
+        std::fs::write(&path, component).unwrap();
+        let components = Components::Files([(digest, path.clone())].into());
+        let native = NativeCode::new(cache, compiler, components, Progress::Logged);
+        (native, digest, path)
+    }
+
+    #[tokio::test]
+    async fn what_went_over_its_budget_is_refused_at_once_and_in_the_same_words() {
+        let dir = tempfile::tempdir().unwrap();
+        let (native, digest, path) = native(&dir, b"bomb");
+        let function: FunctionName = "bomb".parse().unwrap();
+        let refused = async |namespace: &str| {
+            let namespace = namespace.parse().unwrap();
+            let made = native.make((&namespace, &function), &digest).await;
+            chain(&*made.unwrap_err())
+        };
+        let first = refused("evil").await;
+        assert!(first.contains("it took more than"), "{first}");
+        // A compiler could not even be given the bytes now.
+        std::fs::remove_file(path).unwrap();
+        assert_eq!(refused("evil").await, first);
+        assert_eq!(refused("shop").await, first);
     }
 }

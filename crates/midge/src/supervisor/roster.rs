@@ -7,6 +7,7 @@
 //! **Invariant:** no order is lost and none piles up: a worker that is slow finds the newest state
 //! of a function where older ones stood, and one that is replaced gets all of it again.
 
+mod fit;
 mod outbox;
 mod placement;
 #[cfg(test)]
@@ -17,14 +18,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use midge_model::{Digest, Revision, SecretText, Traffic};
+use midge_model::{Digest, Revision, RevisionNumber, SecretText, Traffic};
 use midge_runtime::FUNCTIONS_MAX;
 use midge_sandbox::UsagePage;
 
+use self::fit::{ORDER_BYTES_MAX, TooLarge};
 pub(crate) use self::outbox::Mailbox;
 use self::outbox::Outbox;
-pub(crate) use self::placement::PlacementError;
-use self::placement::{Placement, counted_folders};
+use self::placement::{FOLDERS_OF_NAMESPACE_MAX, Placement, PlacementError, counted_folders};
 pub(crate) use self::waiting::Served;
 use self::waiting::Waiting;
 use crate::protocol::{FOLDERS_MAX, FunctionKey, Order, PlannedFunction, PlannedRevision};
@@ -36,10 +37,23 @@ pub(crate) struct WantedFunction {
     pub(crate) key: FunctionKey,
     /// Which of its revisions answer.
     pub(crate) traffic: Traffic,
-    /// All that are kept, with the secrets they were granted.
-    pub(crate) revisions: Vec<(Revision, BTreeMap<String, SecretText>)>,
+    /// All that are kept, oldest first.
+    pub(crate) revisions: Vec<Arc<Revision>>,
+    /// The values of the secrets that they were granted.
+    pub(crate) secrets: BTreeMap<String, SecretText>,
     /// The version of the registry that says so.
     pub(crate) version: u64,
+}
+
+/// Why a function is not served as it should be: it is served as before, or not at all.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SetError {
+    /// There is no place for it.
+    #[error(transparent)]
+    Place(#[from] PlacementError),
+    /// It is more than a worker is told.
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
 }
 
 /// The state that all workers are to have.
@@ -75,6 +89,8 @@ struct Entry {
     folders: BTreeSet<PathBuf>,
     /// The workers that have not applied its last order.
     behind: BTreeSet<usize>,
+    /// The kept revisions that workers are not told about, for want of room.
+    left_out: Vec<RevisionNumber>,
     /// Those that could not, and why.
     faults: BTreeMap<usize, String>,
 }
@@ -86,7 +102,7 @@ impl Roster {
         Arc::new(Self(Mutex::new(State {
             functions: BTreeMap::new(),
             outboxes: BTreeMap::new(),
-            placement: Placement::new(FUNCTIONS_MAX, FOLDERS_MAX),
+            placement: Placement::new(FUNCTIONS_MAX, (FOLDERS_MAX, FOLDERS_OF_NAMESPACE_MAX)),
             usage,
             waiting: Waiting::default(),
             seq: 0,
@@ -95,16 +111,21 @@ impl Roster {
         })))
     }
 
-    /// Has a function served so, from now on, by all workers.
+    /// Has a function served so, from now on, by all workers. Kept revisions without traffic are
+    /// left out where it would be too large with them.
     ///
     /// # Errors
     ///
-    /// There is no place for it; it is served as before, or not at all.
-    pub(crate) fn set(&self, wanted: WantedFunction) -> Result<(), PlacementError> {
-        let mut state = self.lock();
+    /// There is no place for it, or it is too large; it is served as before, or not at all.
+    pub(crate) fn set(&self, mut wanted: WantedFunction) -> Result<(), SetError> {
         let key = wanted.key.clone();
         let version = wanted.version;
-        let result = state.set(wanted);
+        let left_out = fit::fit(&mut wanted, ORDER_BYTES_MAX);
+        let mut state = self.lock();
+        let result = match left_out {
+            Ok(left_out) => state.set(wanted, left_out).map_err(SetError::from),
+            Err(error) => Err(error.into()),
+        };
         let refusal = result.as_ref().err().map(ToString::to_string);
         state.waiting.refuse(&key, version, refusal.as_deref());
         state.settle(&key);
@@ -280,20 +301,27 @@ impl Roster {
 }
 
 impl State {
-    fn set(&mut self, wanted: WantedFunction) -> Result<(), PlacementError> {
+    fn set(
+        &mut self,
+        wanted: WantedFunction,
+        left_out: Vec<RevisionNumber>,
+    ) -> Result<(), PlacementError> {
         let WantedFunction {
             key,
             traffic,
             revisions,
+            secrets,
             version,
         } = wanted;
         let (column, revisions) = self.place(&key, revisions)?;
         let entry = self.functions.get_mut(&key).expect("just placed");
         entry.version = version;
+        entry.note_left_out(&key, left_out);
         if let Some(planned) = &entry.planned
             && entry.faults.is_empty()
             && planned.traffic == traffic
             && planned.revisions == revisions
+            && planned.secrets == secrets
         {
             return Ok(());
         }
@@ -304,6 +332,7 @@ impl State {
             column,
             traffic,
             revisions,
+            secrets,
             seq,
         }));
         Ok(())
@@ -323,7 +352,7 @@ impl State {
     fn place(
         &mut self,
         key: &FunctionKey,
-        revisions: Vec<(Revision, BTreeMap<String, SecretText>)>,
+        revisions: Vec<Arc<Revision>>,
     ) -> Result<(usize, Vec<PlannedRevision>), PlacementError> {
         let existing = self.functions.get(key);
         let held = existing.map(|entry| entry.folders.clone());
@@ -333,13 +362,9 @@ impl State {
             None => self.placement.column()?,
         };
         let mut taken = held.clone();
-        let planned = revisions.into_iter().map(|(revision, secrets)| {
+        let planned = revisions.into_iter().map(|revision| {
             let folders = self.folders(&revision, &mut taken)?;
-            Ok(PlannedRevision {
-                revision,
-                secrets,
-                folders,
-            })
+            Ok(PlannedRevision { revision, folders })
         });
         let planned: Result<Vec<_>, PlacementError> = planned.collect();
         match planned {
@@ -368,7 +393,7 @@ impl State {
     ) -> Result<Vec<usize>, PlacementError> {
         let mut numbers = Vec::new();
         for path in counted_folders(&revision.grants) {
-            let placed = self.placement.folder(path)?;
+            let placed = self.placement.folder(&revision.namespace, path)?;
             if !taken.insert(path.to_owned()) {
                 // The function counts as one user, however many of its revisions there are.
                 self.placement.free_folder(path);
@@ -425,6 +450,7 @@ impl Entry {
             version: 0,
             folders: BTreeSet::new(),
             behind: BTreeSet::new(),
+            left_out: Vec::new(),
             faults: BTreeMap::new(),
         }
     }
@@ -433,6 +459,19 @@ impl Entry {
     fn counted(&self) -> impl Iterator<Item = &std::path::Path> {
         let revisions = self.planned.iter().flat_map(|planned| &planned.revisions);
         revisions.flat_map(|planned| counted_folders(&planned.revision.grants))
+    }
+
+    fn note_left_out(&mut self, key: &FunctionKey, left_out: Vec<RevisionNumber>) {
+        if !left_out.is_empty() && left_out != self.left_out {
+            let FunctionKey {
+                namespace,
+                function,
+            } = key;
+            let revisions: Vec<_> = left_out.iter().map(ToString::to_string).collect();
+            let revisions = revisions.join(" ");
+            tracing::warn!(%namespace, %function, revisions, bytes_max = ORDER_BYTES_MAX, "old revisions do not answer, the function is too large with them");
+        }
+        self.left_out = left_out;
     }
 
     fn progress(&self) -> waiting::Progress<'_> {

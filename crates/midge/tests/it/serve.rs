@@ -6,9 +6,11 @@
 mod certificate;
 mod deploys;
 mod endurance;
+mod greedy;
 mod health;
 mod kit;
 mod lives;
 mod load;
 mod secrets;
 mod seen;
+mod tls;

@@ -17,13 +17,13 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use crate::kit::server;
 
 /// A folder with a certificate and its key, as an operator keeps them.
-struct Identity {
+pub(crate) struct Identity {
     folder: TempDir,
 }
 
 impl Identity {
     /// A fresh one; the certificate to trust comes with it.
-    fn new() -> (Self, CertificateDer<'static>) {
+    pub(crate) fn new() -> (Self, CertificateDer<'static>) {
         let identity = Self {
             folder: tempfile::tempdir().unwrap(),
         };
@@ -40,11 +40,11 @@ impl Identity {
         cert.der().clone()
     }
 
-    fn certificate(&self) -> PathBuf {
+    pub(crate) fn certificate(&self) -> PathBuf {
         self.folder.path().join("certificate.pem")
     }
 
-    fn key(&self) -> PathBuf {
+    pub(crate) fn key(&self) -> PathBuf {
         self.folder.path().join("key.pem")
     }
 

@@ -6,6 +6,7 @@ use midge_model::{Digest, Grants, Limits, NamespaceName, Revision, RevisionNumbe
 use tokio::sync::oneshot::error::TryRecvError;
 
 use super::*;
+use crate::protocol::line_bytes;
 
 fn key(name: &str) -> FunctionKey {
     FunctionKey {
@@ -28,7 +29,8 @@ fn wanted(name: &str, number: u32, version: u64) -> WantedFunction {
     WantedFunction {
         key: key(name),
         traffic: Traffic::all_to(number),
-        revisions: vec![(revision, BTreeMap::new())],
+        revisions: vec![Arc::new(revision)],
+        secrets: BTreeMap::new(),
         version,
     }
 }
@@ -222,4 +224,74 @@ fn urgent_orders_go_first() {
     roster.set(wanted("a", 1, 5)).unwrap();
     roster.tell_all(&Order::Drain);
     assert_eq!(read(&mail)[0], "Drain");
+}
+
+/// As many revisions, each of about a mebibyte of JSON.
+fn large(name: &str, revisions: std::ops::RangeInclusive<u32>, version: u64) -> WantedFunction {
+    let last = *revisions.end();
+    let mut all = wanted(name, last, version);
+    let revision = Arc::clone(&all.revisions[0]);
+    let of = |number| {
+        let mut revision = Revision::clone(&revision);
+        revision.number = RevisionNumber::new(number).unwrap();
+        let value = "\u{1}".repeat(180_000);
+        revision.grants.env = [("VALUE".to_owned(), value)].into();
+        Arc::new(revision)
+    };
+    all.revisions = revisions.map(of).collect();
+    all
+}
+
+#[test]
+fn a_function_with_too_large_old_revisions_is_served_without_them() {
+    let roster = Roster::new(None, false);
+    let mail = roster.join(0);
+    roster.set(large("a", 1..=85, 1)).unwrap();
+    roster.set(wanted("b", 1, 2)).unwrap();
+    let order = mail.try_next().unwrap();
+    assert!(line_bytes(&order) <= ORDER_BYTES_MAX);
+    let Order::Apply { function, .. } = order else {
+        panic!("{order:?}");
+    };
+    let numbers: Vec<_> = function
+        .revisions
+        .iter()
+        .map(|it| it.revision.number.get())
+        .collect();
+    assert_eq!(numbers, (71..=85).collect::<Vec<_>>());
+    assert_eq!(read(&mail), ["2: b r1 at 1"]);
+}
+
+#[test]
+fn a_function_that_is_too_large_stays_as_it_was_and_that_is_told_at_once() {
+    let roster = Roster::new(None, false);
+    let mail = roster.join(0);
+    roster.set(wanted("a", 1, 1)).unwrap();
+    assert_eq!(read(&mail), ["1: a r1 at 0"]);
+    roster.applied(0, &key("a"), 1, None);
+    let mut before = roster.served(&key("a"), 2);
+    let mut too_large = large("a", 1..=1, 2);
+    let live = (1..=17).map(|number| {
+        let mut revision = Revision::clone(&too_large.revisions[0]);
+        revision.number = RevisionNumber::new(number).unwrap();
+        Arc::new(revision)
+    });
+    too_large.revisions = live.collect();
+    let share = |number| midge_model::Share {
+        revision: RevisionNumber::new(number).unwrap(),
+        weight: 1,
+    };
+    too_large.traffic = Traffic::new((2..=17).map(share).collect(), None).unwrap();
+    roster.set(too_large).unwrap_err();
+    let mut after = roster.served(&key("a"), 2);
+    let error = before.try_recv().unwrap().unwrap_err();
+    insta::assert_snapshot!(error, @"the revisions that have traffic take 16.5MiB with their secrets, and workers are told at most 16MiB of a function");
+    assert_eq!(after.try_recv().unwrap().unwrap_err(), error);
+    assert_eq!(read(&mail), Vec::<String>::new());
+    assert!(roster.has(&key("a")));
+    // What fits again is served again.
+    roster.set(wanted("a", 3, 3)).unwrap();
+    assert_eq!(read(&mail), ["2: a r3 at 0"]);
+    roster.applied(0, &key("a"), 2, None);
+    assert_eq!(roster.served(&key("a"), 3).try_recv(), Ok(Ok(())));
 }

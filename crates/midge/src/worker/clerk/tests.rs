@@ -90,10 +90,10 @@ fn planned(name: &str, route: &str, seq: u64) -> Arc<PlannedFunction> {
         column: usize::try_from(seq).unwrap(),
         traffic: Traffic::all_to(number),
         revisions: vec![PlannedRevision {
-            revision,
-            secrets: BTreeMap::new(),
+            revision: Arc::new(revision),
             folders: Vec::new(),
         }],
+        secrets: BTreeMap::new(),
         seq,
     })
 }
