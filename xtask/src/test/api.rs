@@ -97,9 +97,13 @@ fn install(runner: &Runner) -> Result<PathBuf> {
     if folder.exists() {
         fs::remove_dir_all(&folder).context("remove the former tester")?;
     }
-    let mut venv = runner.command("python3");
-    run_command(venv.args(["-m", "venv"]).arg(&folder))
-        .context("python3 with venv is needed (on Debian: apt-get install python3-venv)")?;
+    if make_venv(runner, &folder).is_err() {
+        // Debian has it in a package of its own, which a fresh machine may lack.
+        let mut apt = runner.command("apt-get");
+        run_command(apt.args(["install", "--yes", "--quiet", "python3-venv"]))
+            .and_then(|()| make_venv(runner, &folder))
+            .context("python3 with venv is needed (on Debian: apt-get install python3-venv)")?;
+    }
     let mut pip = runner.command(&folder.join("bin/python").to_string_lossy());
     pip.args(["-m", "pip", "--disable-pip-version-check", "--quiet"])
         .args(["install", "--no-deps", "--only-binary=:all:"])
@@ -107,6 +111,11 @@ fn install(runner: &Runner) -> Result<PathBuf> {
     run_command(&mut pip)?;
     fs::write(&installed, wanted).context("note what is installed")?;
     Ok(tester)
+}
+
+fn make_venv(runner: &Runner, folder: &Path) -> Result<()> {
+    let mut venv = runner.command("python3");
+    run_command(venv.args(["-m", "venv", "--clear"]).arg(folder))
 }
 
 /// A running `midge serve`.

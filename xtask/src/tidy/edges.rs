@@ -21,7 +21,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "midge-control",
         &["midge-sandbox", "midge-store", "midge-api"],
     ),
-    ("midge-runtime", &["midge-sandbox", "midge-store"]),
+    ("midge-runtime", &["midge-sandbox"]),
     ("midge-sandbox", &[]),
     ("midge-store", &[]),
     ("midge-api", &[]),
