@@ -89,7 +89,7 @@ impl Session {
         fault(&self.client, error)
     }
 
-    /// Writes something, see [`write`].
+    /// Writes something, see [`write()`].
     ///
     /// # Errors
     ///
