@@ -26,6 +26,7 @@ use self::plan::unanswered_imports;
 use self::wanted::{Reading, Wanted};
 use crate::audit::Deed;
 use crate::components::missing;
+use crate::config::ControlConfig;
 use crate::control::{ATTEMPTS_MAX, Control};
 use crate::error::ControlError;
 use crate::namespaces::SUGGEST_NAMES_MAX;
@@ -95,7 +96,7 @@ impl Control {
         let needs = self.needs(namespace, &revision.digest).await?;
         let warnings = unanswered_imports(&needs, &revision.grants);
         let standing = self.standing(target).await?;
-        wanted.check(standing.as_ref(), if_match)?;
+        wanted.check(&self.config, standing.as_ref(), if_match)?;
         let compile_ms = self.compiled(target, &wanted).await?;
 
         let published = self.publish(who, &tenant, &wanted, if_match).await?;
@@ -133,7 +134,7 @@ impl Control {
         let tenant = self.still_there(who, tenant).await?;
         for _ in 0..ATTEMPTS_MAX {
             let standing = self.standing(target).await?;
-            wanted.check(standing.as_ref(), if_match)?;
+            wanted.check(&self.config, standing.as_ref(), if_match)?;
             if let Some(standing) = &standing
                 && let Some(same) = wanted.same_as(standing)
             {
@@ -267,11 +268,12 @@ impl Wanted {
     /// function may do without anybody having said that it may.
     fn check(
         &self,
+        config: &ControlConfig,
         standing: Option<&Standing>,
         if_match: Option<Version>,
     ) -> Result<(), ControlError> {
         Standing::check_match(standing, if_match)?;
-        let difference = difference(standing, &self.revision);
+        let difference = difference(config, standing, &self.revision);
         if self.widen || !difference.widens() {
             return Ok(());
         }
@@ -341,9 +343,11 @@ impl Wanted {
     }
 }
 
-fn difference(standing: Option<&Standing>, new: &Revision) -> Difference {
+/// What changes, in the words of whoever wrote the manifest.
+fn difference(config: &ControlConfig, standing: Option<&Standing>, new: &Revision) -> Difference {
     let live = standing.and_then(Standing::main);
-    Difference::between(live.map(|live| &live.revision), new)
+    let live = live.map(|live| config.as_written(&live.revision));
+    Difference::between(live.as_ref(), &config.as_written(new))
 }
 
 fn whole_ms(took: std::time::Duration) -> u64 {

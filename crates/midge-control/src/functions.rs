@@ -144,7 +144,7 @@ impl Control {
         function: &FunctionRecord,
         found: RevisionRecord,
     ) -> RevisionInfo {
-        let revision = found.revision;
+        let revision = self.config.as_written(&found.revision);
         let shares = function.traffic.shares();
         let share = shares
             .iter()

@@ -8,6 +8,7 @@
 //! **Invariant:** a failure at any step leaves something unused, never something missing.
 #![forbid(unsafe_code)]
 
+mod as_written;
 mod audit;
 mod audit_list;
 mod audit_trim;

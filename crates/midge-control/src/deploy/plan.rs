@@ -31,7 +31,7 @@ impl Control {
         let wanted = self.reading(who, target).read(request)?;
         let revision = &wanted.revision;
         let standing = self.standing(target).await?;
-        let difference = difference(standing.as_ref(), revision);
+        let difference = difference(&self.config, standing.as_ref(), revision);
         let refused = self.refused(who, revision);
         let component_known = self.component(namespace, &revision.digest).await?.is_some();
         let mut warnings = Vec::new();

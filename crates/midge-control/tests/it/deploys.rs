@@ -9,6 +9,7 @@ use midge_model::{
     SecretText, Traffic,
 };
 use midge_store::Version;
+use midge_store::records::{self, RevisionRecord};
 
 use crate::kit::{Kit, admin, at, component, in_ns, r, refusal, request, with_http, with_routes};
 
@@ -329,6 +330,16 @@ async fn what_no_manifest_could_say_is_refused() {
     wanted.grants.dirs = vec![dir("data", "/data")];
     let deployed = kit.deploy("shop/checkout", wanted).await;
     let host = &deployed.revision.grants.dirs[0].host;
+    assert_eq!(
+        host.to_str(),
+        Some("data"),
+        "where it lies is the node's affair"
+    );
+    let (namespace, function) = at("shop/checkout");
+    let key = records::revision_key(&namespace, &function, deployed.revision.number);
+    let kept = records::read::<RevisionRecord>(&*kit.store.registry, &key).await;
+    let kept = kept.unwrap().unwrap().value.revision;
+    let host = &kept.grants.dirs[0].host;
     assert!(
         host.is_absolute() && host.ends_with("data/shop/data"),
         "{host:?}"
