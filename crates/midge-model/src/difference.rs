@@ -13,7 +13,7 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, Limits, Revision, Route};
+use crate::{Digest, Isolation, Limits, Revision, Route};
 
 /// What is different between two revisions; empty where they are the same but for their numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +27,9 @@ pub struct Difference {
     pub limits: Vec<LimitChange>,
     /// Grants that came, went or changed.
     pub grants: Vec<GrantChange>,
+    /// What invocations share, where that is different; of a new function, where it is not nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<IsolationChange>,
 }
 
 /// Whether something came, went or became something else.
@@ -72,6 +75,18 @@ pub struct LimitChange {
     pub widens: bool,
 }
 
+/// Another isolation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IsolationChange {
+    /// The old one for people; `None` for a new function.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// The new one for people.
+    pub to: String,
+    /// Whether invocations share more than before.
+    pub widens: bool,
+}
+
 /// A grant that came, went or changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GrantChange {
@@ -100,12 +115,18 @@ impl Difference {
             routes: routes(old.map_or(&[][..], |old| &old.routes), &new.routes),
             limits: limits(old.map(|old| &old.limits), &new.limits),
             grants: grants::between(old.map(|old| &old.grants), &new.grants),
+            isolation: isolation(old.map(|old| &old.isolation), &new.isolation),
         }
     }
 
     /// Whether the function may do or take more than it could.
     pub fn widens(&self) -> bool {
-        self.limits.iter().any(|limit| limit.widens) || self.grants.iter().any(|grant| grant.widens)
+        self.limits.iter().any(|limit| limit.widens)
+            || self.grants.iter().any(|grant| grant.widens)
+            || self
+                .isolation
+                .as_ref()
+                .is_some_and(|isolation| isolation.widens)
     }
 
     /// Whether nothing is different.
@@ -124,6 +145,15 @@ fn routes(old: &[Route], new: &[Route]) -> Vec<RouteChange> {
     let mut changes = only_in(old, new, Change::Removed);
     changes.extend(only_in(new, old, Change::Added));
     changes
+}
+
+fn isolation(old: Option<&Isolation>, new: &Isolation) -> Option<IsolationChange> {
+    let before = old.copied().unwrap_or_default();
+    (before != *new).then(|| IsolationChange {
+        from: old.map(Isolation::to_string),
+        to: new.to_string(),
+        widens: old.is_some_and(|old| new.shares_more_than(old)),
+    })
 }
 
 fn limits(old: Option<&Limits>, new: &Limits) -> Vec<LimitChange> {

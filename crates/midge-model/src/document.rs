@@ -7,6 +7,7 @@
 //! **Invariant:** every error carries the line and column it is about.
 
 mod grants;
+mod isolation;
 mod limits;
 mod problem;
 mod table;
@@ -20,6 +21,7 @@ pub(crate) use self::grants::{
     read_clock, read_dirs, read_dns, read_http, read_list, read_mode, read_net, read_secrets,
     read_texts,
 };
+pub(crate) use self::isolation::read_isolation;
 pub(crate) use self::limits::read_limits;
 pub(crate) use self::problem::Problem;
 pub(crate) use self::table::{Entry, Keys, entries, in_order, unknown_was_refused};

@@ -16,6 +16,7 @@ mod digest;
 mod document;
 mod function_address;
 mod grant;
+mod isolation;
 pub mod learned;
 mod limits;
 mod manifest;
@@ -37,7 +38,9 @@ mod traffic;
 pub use address::{
     Cidr, CidrError, HOST_NAME_BYTES_MAX, HostName, HostNameError, PortRange, PortRangeError, Reach,
 };
-pub use difference::{Change, ComponentChange, Difference, GrantChange, LimitChange, RouteChange};
+pub use difference::{
+    Change, ComponentChange, Difference, GrantChange, IsolationChange, LimitChange, RouteChange,
+};
 pub use digest::{Digest, DigestError};
 pub use function_address::{FunctionAddress, function_host, namespace_host, revision_host};
 pub use grant::{
@@ -46,6 +49,10 @@ pub use grant::{
     HttpGrantError, NET_GRANT_BYTES_MAX, NameGrant, NameGrantError, NetGrant, NetGrantError,
     Outbound, SECRET_BYTES_MAX, SECRET_NAME_BYTES_MAX, SecretExposure, SecretGrant,
     SecretGrantError, SecretText, SecretTextError, TMP_BYTES_MAX, TMP_GUEST_PATH, placeholder,
+};
+pub use isolation::{
+    Isolation, IsolationError, IsolationLevel, REUSE_IDLE_MAX, REUSE_IDLE_MIN, REUSE_REQUESTS_MAX,
+    Reuse, SHARED_CONCURRENCY_MAX,
 };
 pub use learned::Use;
 pub use limits::{

@@ -17,8 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::patch::LimitsPatch;
 pub use self::range::LimitError;
-use self::range::TimeRange;
-pub(crate) use self::range::{CountRange, Measure, SizeRange};
+pub(crate) use self::range::{CountRange, Measure, SizeRange, TimeRange};
 use crate::quantity::{bytes_text, duration_text};
 
 /// The most memory an instance may have: all that 32-bit WebAssembly can address.

@@ -15,7 +15,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use crate::document::{self, Kind, Placed};
-use crate::{FunctionName, Grants, LimitsPatch, Route};
+use crate::{FunctionName, Grants, Isolation, LimitsPatch, Route};
 
 /// The longest manifest in bytes.
 pub const MANIFEST_BYTES_MAX: usize = 1 << 20;
@@ -41,6 +41,8 @@ pub struct FunctionSpec {
     pub routes: Vec<Route>,
     /// The limits it wants different.
     pub limits: LimitsPatch,
+    /// What its invocations share; `None` where the manifest does not say.
+    pub isolation: Option<Isolation>,
     /// How many of its revisions stay; `None` leaves it to the node.
     pub keep: Option<u32>,
     /// What it asks to touch.

@@ -6,16 +6,17 @@
 //! **Invariant:** an id is safe in a header, a log line and a URL.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 /// The longest id in bytes: a caller's id is repeated in every log line of its request.
 pub const REQUEST_ID_BYTES_MAX: usize = 128;
 
-/// An id of 1 to 128 letters, digits, `.`, `_`, `:` and `-`.
+/// An id of 1 to 128 letters, digits, `.`, `_`, `:` and `-`. Cheap to clone: much holds on to it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct RequestId(String);
+pub struct RequestId(Arc<str>);
 
 /// Why a text is not a request id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,17 +31,22 @@ pub struct RequestIdError {
 impl RequestId {
     /// The id that a caller sent, if it is harmless; `None` asks for a new one.
     pub fn keep(text: &str) -> Option<Self> {
-        is_harmless(text).then(|| Self(text.to_owned()))
+        is_harmless(text).then(|| Self(text.into()))
     }
 
     /// The id that the ingress made, such as a UUID; `None` if it is not one.
     pub fn new(text: String) -> Option<Self> {
-        is_harmless(&text).then_some(Self(text))
+        is_harmless(&text).then(|| Self(text.into()))
     }
 
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The id as text that many share.
+    pub fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
     }
 }
 
@@ -54,7 +60,7 @@ impl TryFrom<String> for RequestId {
 
 impl From<RequestId> for String {
     fn from(id: RequestId) -> Self {
-        id.0
+        id.as_str().to_owned()
     }
 }
 

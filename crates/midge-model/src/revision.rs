@@ -6,7 +6,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{CountRange, LimitError};
-use crate::{Digest, FunctionName, Grants, Limits, NamespaceName, RevisionNumber, Route};
+use crate::{
+    Digest, FunctionName, Grants, Isolation, Limits, NamespaceName, RevisionNumber, Route,
+};
 
 /// The revisions of a function that stay where nobody says how many: enough to roll back a week
 /// of daily deploys.
@@ -30,6 +32,9 @@ pub struct Revision {
     pub grants: Grants,
     /// What it may take.
     pub limits: Limits,
+    /// What its invocations share.
+    #[serde(default, skip_serializing_if = "Isolation::is_fresh")]
+    pub isolation: Isolation,
     /// Which requests it answers.
     pub routes: Vec<Route>,
 }
@@ -75,6 +80,7 @@ mod tests {
                 ..Grants::default()
             },
             limits: Limits::SAFE,
+            isolation: Isolation::Fresh,
             routes: vec!["POST /checkout".parse().unwrap()],
         };
         let json = serde_json::to_string_pretty(&revision).unwrap();

@@ -8,7 +8,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::grant::arbitrary;
 use crate::{
-    Clock, Grants, LimitsPatch, NamespaceName, Reach, RevisionNumber, SecretExposure, SecretGrant,
+    Clock, Grants, IsolationLevel, LimitsPatch, NamespaceName, Reach, Reuse, RevisionNumber,
+    SecretExposure, SecretGrant,
 };
 
 fn revision(grants: Grants) -> Revision {
@@ -19,6 +20,7 @@ fn revision(grants: Grants) -> Revision {
         digest: Digest::of(b"old"),
         grants,
         limits: Limits::SAFE,
+        isolation: Isolation::Fresh,
         routes: vec!["/checkout/*".parse().unwrap()],
     }
 }
@@ -26,6 +28,11 @@ fn revision(grants: Grants) -> Revision {
 /// One line a change.
 fn show(difference: &Difference) -> String {
     let mut shown = String::new();
+    if let Some(IsolationChange { from, to, widens }) = &difference.isolation {
+        let widens = if *widens { "WIDENS " } else { "" };
+        let from = from.as_deref().unwrap_or("nothing");
+        shown += &format!("{widens}isolation {from} -> {to}\n");
+    }
     if let Some(ComponentChange { from, .. }) = &difference.component {
         shown += &format!(
             "component {}\n",
@@ -431,4 +438,28 @@ proptest! {
         let json = serde_json::to_string(&difference).unwrap();
         prop_assert_eq!(serde_json::from_str::<Difference>(&json).unwrap(), difference);
     }
+}
+
+#[test]
+fn sharing_more_widens_and_sharing_less_does_not() {
+    let fresh = revision(Grants::default());
+    let isolated = |isolation| Revision {
+        isolation,
+        ..fresh.clone()
+    };
+    let serial = isolated(Isolation::of_level(IsolationLevel::Serial));
+    let longer = isolated(Isolation::Serial(Reuse {
+        requests_max: 2_000,
+        ..Reuse::DEFAULT
+    }));
+    let between = |old: &Revision, new: &Revision| show(&Difference::between(Some(old), new));
+    assert_snapshot!(between(&fresh, &serial), @"WIDENS isolation fresh -> serial (requests 1000, idle 30s)");
+    assert_snapshot!(between(&serial, &longer), @"WIDENS isolation serial (requests 1000, idle 30s) -> serial (requests 2000, idle 30s)");
+    assert_snapshot!(between(&longer, &fresh), @"isolation serial (requests 2000, idle 30s) -> fresh");
+    assert_snapshot!(between(&serial, &serial), @"");
+    assert!(Difference::between(Some(&fresh), &serial).widens());
+    assert!(!Difference::between(Some(&serial), &fresh).widens());
+    assert_eq!(Difference::between(None, &fresh).isolation, None);
+    let new = Difference::between(None, &serial);
+    assert!(new.isolation.is_some() && !new.widens());
 }

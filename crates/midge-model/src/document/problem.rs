@@ -9,6 +9,7 @@ use crate::grant::{
     ClockError, DirGrantError, EnvVarError, GRANTS_MAX, GrantConflict, HttpGrantError,
     NameGrantError, NetGrantError, SecretGrantError,
 };
+use crate::isolation::{IsolationError, IsolationLevel};
 use crate::limits::LimitError;
 use crate::name::NameError;
 use crate::policy::{HostRuleError, PrivateGrantError};
@@ -54,8 +55,8 @@ pub(crate) enum Problem {
 
     #[error("manifest has no function")]
     NoFunction,
-    #[error("isolation `{}` is unknown, write `fresh`", .0.escape_debug())]
-    Isolation(String),
+    #[error("{0}")]
+    Isolation(IsolationError),
     #[error("read function name: {0}")]
     Name(NameError),
     #[error("{0}")]
@@ -142,8 +143,16 @@ impl Problem {
                     .to_owned()
             }
             Self::NotYet { key, .. } => format!("remove `{key}`"),
-            Self::ValueNotYet { .. } if self.is_isolation() => {
-                "remove `isolation`: every invocation gets a fresh instance".to_owned()
+            Self::Isolation(IsolationError::NotOfLevel { key, level }) => match level {
+                IsolationLevel::Fresh => {
+                    format!("remove `{key}`: every invocation gets a fresh instance")
+                }
+                IsolationLevel::Serial | IsolationLevel::Shared => {
+                    format!("remove `{key}`, or write `level = \"shared\"`")
+                }
+            },
+            Self::Missing { key: "level", .. } => {
+                "write which one, for example `level = \"serial\"`".to_owned()
             }
             Self::ValueNotYet { .. } => {
                 "download the component and write its path, such as `function.wasm`".to_owned()
@@ -167,10 +176,6 @@ impl Problem {
             _ => return None,
         };
         Some(hint)
-    }
-
-    fn is_isolation(&self) -> bool {
-        matches!(self, Self::ValueNotYet { what } if what.starts_with("isolation"))
     }
 }
 

@@ -43,10 +43,10 @@ pub(crate) struct SizeRange {
 }
 
 /// Durations from the shortest to the longest.
-pub(super) struct TimeRange {
-    pub(super) name: &'static str,
-    pub(super) min: Duration,
-    pub(super) max: Duration,
+pub(crate) struct TimeRange {
+    pub(crate) name: &'static str,
+    pub(crate) min: Duration,
+    pub(crate) max: Duration,
 }
 
 /// Whole numbers from the least to the most.
@@ -95,11 +95,11 @@ impl SizeRange {
 }
 
 impl TimeRange {
-    pub(super) fn parse(&self, text: &str) -> Result<Duration, LimitError> {
+    pub(crate) fn parse(&self, text: &str) -> Result<Duration, LimitError> {
         self.check(parse_duration(text)?)
     }
 
-    pub(super) fn check(&self, time: Duration) -> Result<Duration, LimitError> {
+    pub(crate) fn check(&self, time: Duration) -> Result<Duration, LimitError> {
         if (self.min..=self.max).contains(&time) {
             return Ok(time);
         }

@@ -12,7 +12,7 @@ use toml::de::DeTable;
 
 use super::{FunctionSpec, Manifest, TOP};
 use crate::document::{self, Entry, Keys, Located, Problem, at, at_start, entries, in_order};
-use crate::document::{read_limits, unknown_was_refused};
+use crate::document::{read_isolation, read_limits, unknown_was_refused};
 use crate::{
     EnvVar, FunctionName, Grants, LimitsPatch, Route, RouteConflict, RouteTable, SecretGrant,
     parse_keep,
@@ -87,6 +87,7 @@ fn function(
     all_routes: &mut AllRoutes,
 ) -> Result<FunctionSpec, Located> {
     let (mut component, mut build, mut routes, mut keep) = (None, None, None, None);
+    let mut isolation = None;
     let mut limits = LimitsPatch::default();
     let mut grants = Grants::default();
     let content = entry.table_value("a table such as `[function.hello]`")?;
@@ -95,7 +96,7 @@ fn function(
             "component" => component = Some(read_component(entry)?),
             "build" => build = Some(entry.text()?.to_owned()),
             "routes" => routes = Some(read_routes(entry)?),
-            "isolation" => check_isolation(entry)?,
+            "isolation" => isolation = Some(read_isolation(entry)?),
             "limits" => (limits, _) = read_limits(entry)?,
             "keep" => keep = Some(read_keep(entry)?),
             "env" => read_env(entry, &mut grants)?,
@@ -123,6 +124,7 @@ fn function(
         build,
         routes,
         limits,
+        isolation,
         keep,
         grants,
     })
@@ -173,17 +175,6 @@ fn read_routes(entry: Entry<'_, '_>) -> Result<Vec<(Route, usize)>, Located> {
             Ok((route, value.span().start))
         })
         .collect()
-}
-
-fn check_isolation(entry: Entry<'_, '_>) -> Result<(), Located> {
-    match entry.text()? {
-        "fresh" => Ok(()),
-        planned @ ("serial" | "shared") => {
-            let what = format!("isolation `{planned}`");
-            Err(at(entry.value, Problem::ValueNotYet { what }))
-        }
-        unknown => Err(at(entry.value, Problem::Isolation(unknown.to_owned()))),
-    }
 }
 
 fn read_keep(entry: Entry<'_, '_>) -> Result<u32, Located> {

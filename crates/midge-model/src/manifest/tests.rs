@@ -138,14 +138,53 @@ fn what_is_planned_is_not_silently_ignored() {
     line 3, column 7: `publish` in [function.x.allow] is not supported by this version of midge yet
     hint: remove `publish`
     ");
-    assert_snapshot!(function("isolation = \"shared\""), @r"
-    line 3, column 13: isolation `shared` is not supported by this version of midge yet
-    hint: remove `isolation`: every invocation gets a fresh instance
-    ");
-    assert_snapshot!(function("isolation = \"thread\""), @"line 3, column 13: isolation `thread` is unknown, write `fresh`");
     assert_snapshot!(check("[function.x]\ncomponent = \"oci://ghcr.io/x\""), @r"
     line 2, column 13: component `oci://ghcr.io/x`, which is not a path, is not supported by this version of midge yet
     hint: download the component and write its path, such as `function.wasm`
+    ");
+}
+
+/// The isolation of a function with these lines, or what is wrong with them.
+fn isolation(lines: &str) -> String {
+    match Manifest::parse(&format!("[function.x]\ncomponent = \"x.wasm\"\n{lines}")) {
+        Ok(manifest) => {
+            let isolation = manifest.functions.values().next().unwrap().isolation;
+            isolation.map_or("nothing".to_owned(), |isolation| isolation.to_string())
+        }
+        Err(_) => function(lines),
+    }
+}
+
+#[test]
+fn isolation_is_a_level_or_a_table_with_its_bounds() {
+    assert_snapshot!(isolation(""), @"nothing");
+    assert_snapshot!(isolation("isolation = \"fresh\""), @"fresh");
+    assert_snapshot!(isolation("isolation = \"serial\""), @"serial (requests 1000, idle 30s)");
+    assert_snapshot!(isolation("isolation = { level = \"shared\", memory = \"48MiB\", concurrency = 4 }"), @"shared (requests 1000, idle 30s, memory 48MiB, concurrency 4)");
+    assert_snapshot!(isolation("[function.x.isolation]\nlevel = \"serial\"\nrequests = 7\nidle = \"2s\""), @"serial (requests 7, idle 2s)");
+}
+
+#[test]
+fn an_isolation_that_is_none_says_what_would_be_one() {
+    assert_snapshot!(isolation("isolation = \"thread\""), @"line 3, column 13: isolation `thread` is unknown, write `fresh`, `serial` or `shared`");
+    assert_snapshot!(isolation("isolation = 3"), @r#"line 3, column 13: `isolation` in [function.x] is a number, write `"serial"`, or a table such as `{ level = "serial", requests = 1000 }`"#);
+    assert_snapshot!(isolation("isolation = { requests = 3 }"), @r#"
+    line 3, column 13: [function.x.isolation] has no `level`
+    hint: write which one, for example `level = "serial"`
+    "#);
+    assert_snapshot!(isolation("isolation = { level = \"serial\", request = 3 }"), @"line 3, column 33: unknown key `request` in [function.x.isolation], did you mean `requests`?");
+    assert_snapshot!(isolation("isolation = { level = \"serial\", requests = 0 }"), @"line 3, column 44: isolation requests of `0` is out of range, write `1` to `1000000`");
+    assert_snapshot!(isolation("isolation = { level = \"serial\", idle = 30 }"), @r#"
+    line 3, column 40: duration `30` has no unit, write for example `30s` or `30ms`
+    hint: quantities are text with a unit: `memory = "64MiB"`, `time = "5s"`
+    "#);
+    assert_snapshot!(isolation("isolation = { concurrency = 2, level = \"serial\" }"), @r#"
+    line 3, column 15: `concurrency` is not for isolation `serial`
+    hint: remove `concurrency`, or write `level = "shared"`
+    "#);
+    assert_snapshot!(isolation("isolation = { level = \"fresh\", idle = \"1s\" }"), @r"
+    line 3, column 32: `idle` is not for isolation `fresh`
+    hint: remove `idle`: every invocation gets a fresh instance
     ");
 }
 
