@@ -3,12 +3,16 @@
 //! Decides where the code of a component lies and whether a file may be run.
 //! Loading native code is running it, so a file is loaded only from a folder that
 //! nobody but this user can write, under a name that carries the SHA-256 of its
-//! own bytes. Making the code is `compile.rs`.
+//! own bytes. Making the code is `compile.rs`; how a file that was compared with its
+//! name before is known again is `artifact/seal.rs`.
 //!
-//! **Invariant:** a file whose bytes do not match its name is removed, never loaded.
+//! **Invariant:** a file is loaded only if its bytes matched its name when they were last
+//! written. One whose bytes do not is removed.
 
-use std::fs::{self, DirBuilder, Permissions};
-use std::io::{self, Write as _};
+mod seal;
+
+use std::fs::{self, DirBuilder, File, Metadata, Permissions};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -17,7 +21,7 @@ use tempfile::NamedTempFile;
 use wasmtime::component::Component;
 use wasmtime::{Module, Precompiled};
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Tasks};
 use crate::host::dirs::DirError;
 use crate::host::http_out::InjectError;
 
@@ -38,7 +42,9 @@ const EXTENSION: &str = "cwasm";
 #[derive(Debug, Clone)]
 pub struct ArtifactCache {
     root: PathBuf,
-    fingerprint: String,
+    /// Of the engine's variants: files of others are somebody else's.
+    one: String,
+    many: String,
 }
 
 /// What the cache has for a component.
@@ -128,11 +134,13 @@ impl ArtifactCache {
         }
         Ok(Self {
             root: root.into(),
-            fingerprint: engine.fingerprint(),
+            one: engine.fingerprint(Tasks::One),
+            many: engine.fingerprint(Tasks::Many),
         })
     }
 
-    /// Finds the native code of the component with this digest, and checks it.
+    /// Finds the native code of the component with this digest, and checks it: reads all of it,
+    /// unless it was read before and nobody has written to it since.
     ///
     /// # Errors
     ///
@@ -149,10 +157,13 @@ impl ArtifactCache {
             let path = entry
                 .map_err(|source| io_error("read cache folder", &dir, source))?
                 .path();
-            let Some(named_hash) = self.hash_in_name(&path) else {
+            let Some(CodeName { fingerprint, hash }) = CodeName::of(&path) else {
                 continue;
             };
-            match verify(&path, &named_hash) {
+            if fingerprint != self.one && fingerprint != self.many {
+                continue;
+            }
+            match verify(&path, hash) {
                 Ok(()) => return Ok(Lookup::Hit(path)),
                 Err(why) => {
                     remove(&path)?;
@@ -172,7 +183,7 @@ impl ArtifactCache {
     pub(crate) fn put<E: From<CacheError>>(
         &self,
         component: &Digest,
-        native: &[u8],
+        (tasks, native): (Tasks, &[u8]),
         check: impl FnOnce(&Path) -> Result<(), E>,
     ) -> Result<PathBuf, E> {
         let dir = self.dir_of(component);
@@ -181,11 +192,12 @@ impl ArtifactCache {
             .mode(DIR_MODE)
             .create(&dir)
             .map_err(|source| io_error("create cache folder", &dir, source))?;
-        let name = format!(
-            "{}.{}.{EXTENSION}",
-            self.fingerprint,
-            Digest::of(native).hex()
-        );
+        let hash = Digest::of(native);
+        let fingerprint = match tasks {
+            Tasks::One => &self.one,
+            Tasks::Many => &self.many,
+        };
+        let name = format!("{fingerprint}.{}.{EXTENSION}", hash.hex());
         let path = dir.join(name);
         let fault = |source| io_error("write native code", &path, source);
         let write = || -> io::Result<NamedTempFile> {
@@ -199,21 +211,37 @@ impl ArtifactCache {
         };
         let file = write().map_err(fault)?;
         check(file.path())?;
-        file.persist(&path).map_err(|error| fault(error.error))?;
+        let file = file.persist(&path).map_err(|error| fault(error.error))?;
+        // These are the bytes that were hashed. Without a seal they are hashed again, no more.
+        drop(seal::put(&file, &hash.hex()));
         Ok(path)
     }
 
     fn dir_of(&self, component: &Digest) -> PathBuf {
         self.root.join(component.hex())
     }
+}
 
-    /// The hash that the name of a file of this engine's carries.
-    fn hash_in_name(&self, path: &Path) -> Option<String> {
-        let name = path.file_name()?.to_str()?;
-        let (fingerprint, rest) = name.split_once('.')?;
+/// What the name of a file of native code says: `<engine fingerprint>.<sha256>.cwasm`.
+struct CodeName<'a> {
+    fingerprint: &'a str,
+    hash: &'a str,
+}
+
+impl<'a> CodeName<'a> {
+    fn of(path: &'a Path) -> Option<Self> {
+        let (fingerprint, rest) = path.file_name()?.to_str()?.split_once('.')?;
         let (hash, extension) = rest.split_once('.')?;
-        (fingerprint == self.fingerprint && extension == EXTENSION).then(|| hash.to_owned())
+        (extension == EXTENSION).then_some(Self { fingerprint, hash })
     }
+}
+
+/// The variant of the engine that the native code at `path` is for, as its name says.
+pub(crate) fn tasks_of(engine: &Engine, path: &Path) -> Option<Tasks> {
+    let fingerprint = CodeName::of(path)?.fingerprint;
+    [Tasks::One, Tasks::Many]
+        .into_iter()
+        .find(|&tasks| engine.fingerprint(tasks) == fingerprint)
 }
 
 /// Nobody but the superuser and us may move the cache away and put another in its place.
@@ -248,9 +276,27 @@ fn verify(path: &Path, named_hash: &str) -> Result<(), String> {
     if metadata.mode() & OTHERS_MAY_WRITE != 0 {
         return Err("it can be written by other users".to_owned());
     }
-    let bytes = fs::read(path).map_err(|error| error.to_string())?;
+    if seal::is_whole(&metadata, named_hash) {
+        return Ok(());
+    }
+    compare(path, &metadata, named_hash).map_err(|error| error.to_string())
+}
+
+/// Reads all of a file, and seals it if it is what its name says.
+fn compare(path: &Path, seen: &Metadata, named_hash: &str) -> io::Result<()> {
+    let file = File::open(path)?;
+    let before = file.metadata()?;
+    let mut bytes = Vec::with_capacity(usize::try_from(seen.len()).unwrap_or(0));
+    (&file).read_to_end(&mut bytes)?;
     if Digest::of(&bytes).hex() != named_hash {
-        return Err("its bytes do not match the digest in its name".to_owned());
+        return Err(io::Error::other(
+            "its bytes do not match the digest in its name",
+        ));
+    }
+    // Who wrote to it while it was read may have written to what was read already.
+    if file.metadata()?.modified()? == before.modified()? {
+        // On a file system that takes no seal it is read each time.
+        drop(seal::put(&file, named_hash));
     }
     Ok(())
 }
@@ -275,6 +321,17 @@ fn io_error(action: &'static str, path: &Path, source: io::Error) -> CacheError 
 pub(crate) enum ArtifactCode {
     Component(Component),
     Module(Module),
+}
+
+impl ArtifactCode {
+    /// How much of a file is mapped for it.
+    pub(crate) fn mapped_bytes(&self) -> u64 {
+        let range = match self {
+            Self::Component(component) => component.image_range(),
+            Self::Module(module) => module.image_range(),
+        };
+        (range.end.addr() - range.start.addr()) as u64
+    }
 }
 
 /// Why a function could not be loaded.
@@ -334,14 +391,14 @@ impl From<wasmtime::Error> for LoadFault {
     }
 }
 
-/// Maps native code that [`ArtifactCache::find`] returned or [`ArtifactCache::put`] wrote.
+/// Maps native code for this variant of the engine, at a path that [`ArtifactCache::find`] returned
+/// or [`ArtifactCache::put`] writes.
 #[expect(
     unsafe_code,
     clippy::disallowed_methods,
     reason = "loading native code is running it; this is the one place"
 )]
-pub(crate) fn map(engine: &Engine, path: &Path) -> Result<ArtifactCode, LoadFault> {
-    let engine = &engine.inner;
+pub(crate) fn map(engine: &wasmtime::Engine, path: &Path) -> Result<ArtifactCode, LoadFault> {
     match wasmtime::Engine::detect_precompiled_file(path)? {
         Some(Precompiled::Component) => {
             // SAFETY: the path comes from this process's supervisor, which found it in a folder

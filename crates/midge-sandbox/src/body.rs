@@ -8,7 +8,7 @@
 //! the whole.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -32,7 +32,22 @@ pub struct RequestBody {
 #[derive(Debug)]
 enum Source {
     Connection(Incoming),
+    Lent(LentBody),
     InHand(Option<Bytes>),
+}
+
+/// A body that can be taken back from whoever reads it.
+type LentBody = Arc<Mutex<Option<Incoming>>>;
+
+/// Takes a body back when it is dropped: what a guest left of it, its connection needs for the next
+/// request.
+#[derive(Debug)]
+pub(crate) struct TakesBack(LentBody);
+
+impl Drop for TakesBack {
+    fn drop(&mut self) {
+        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
 }
 
 /// How many bytes may still come, and whom to tell when it was not enough.
@@ -58,6 +73,9 @@ pub enum RequestBodyError {
         /// What hyper saw.
         source: hyper::Error,
     },
+    /// The invocation that it belonged to is over.
+    #[error("the request that this body belongs to was answered")]
+    Answered,
 }
 
 impl Bound {
@@ -95,6 +113,18 @@ impl RequestBody {
         }
     }
 
+    /// Lends it out: it ends, whoever still holds it, when the other part is dropped.
+    pub(crate) fn lent(mut self) -> (Self, Option<TakesBack>) {
+        match self.source {
+            Source::Connection(incoming) if !incoming.is_end_stream() => {
+                let body = Arc::new(Mutex::new(Some(incoming)));
+                self.source = Source::Lent(Arc::clone(&body));
+                (self, Some(TakesBack(body)))
+            }
+            source => (Self { source, ..self }, None),
+        }
+    }
+
     pub(crate) fn bounded(mut self, limit_bytes: u64, vitals: Arc<Vitals>) -> Self {
         self.bound = Some(Bound::new(limit_bytes, vitals));
         self
@@ -120,8 +150,14 @@ impl Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
         let frame = match &mut self.source {
             Source::InHand(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
-            Source::Connection(incoming) => ready!(Pin::new(incoming).poll_frame(cx))
-                .map(|frame| frame.map_err(|source| RequestBodyError::Broken { source })),
+            Source::Connection(incoming) => ready!(poll_connection(incoming, cx)),
+            Source::Lent(body) => {
+                let mut body = body.lock().unwrap_or_else(PoisonError::into_inner);
+                match &mut *body {
+                    Some(incoming) => ready!(poll_connection(incoming, cx)),
+                    None => Some(Err(RequestBodyError::Answered)),
+                }
+            }
         };
         if let (Some(Ok(frame)), Some(bound)) = (&frame, &mut self.bound)
             && !bound.count(frame)
@@ -139,6 +175,10 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         match &self.source {
             Source::Connection(incoming) => incoming.is_end_stream(),
+            Source::Lent(body) => {
+                let body = body.lock().unwrap_or_else(PoisonError::into_inner);
+                body.as_ref().is_some_and(Body::is_end_stream)
+            }
             Source::InHand(bytes) => bytes.is_none(),
         }
     }
@@ -146,11 +186,23 @@ impl Body for RequestBody {
     fn size_hint(&self) -> SizeHint {
         match &self.source {
             Source::Connection(incoming) => incoming.size_hint(),
+            Source::Lent(body) => {
+                let body = body.lock().unwrap_or_else(PoisonError::into_inner);
+                body.as_ref()
+                    .map_or_else(SizeHint::default, Body::size_hint)
+            }
             Source::InHand(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64)
             }
         }
     }
+}
+
+type ReadFrame = Option<Result<Frame<Bytes>, RequestBodyError>>;
+
+fn poll_connection(incoming: &mut Incoming, cx: &mut Context<'_>) -> Poll<ReadFrame> {
+    let frame = ready!(Pin::new(incoming).poll_frame(cx));
+    Poll::Ready(frame.map(|frame| frame.map_err(|source| RequestBodyError::Broken { source })))
 }
 
 impl From<RequestBodyError> for wasmtime_wasi_http::Error {
@@ -159,7 +211,9 @@ impl From<RequestBodyError> for wasmtime_wasi_http::Error {
             RequestBodyError::TooLarge { limit_bytes } => {
                 Self::HttpRequestBodySize(Some(limit_bytes))
             }
-            RequestBodyError::Broken { .. } => Self::ConnectionTerminated,
+            RequestBodyError::Broken { .. } | RequestBodyError::Answered => {
+                Self::ConnectionTerminated
+            }
         }
     }
 }

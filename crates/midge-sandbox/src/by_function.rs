@@ -55,6 +55,7 @@ mod tests {
             digest: Digest::of(b""),
             grants: Grants::default(),
             limits: Limits::SAFE,
+            isolation: midge_model::Isolation::Fresh,
             routes: Vec::new(),
         }
     }

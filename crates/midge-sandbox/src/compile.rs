@@ -17,8 +17,9 @@ use wit_component::ComponentEncoder;
 
 use crate::artifact::{self, ArtifactCache, CacheError, LoadFault};
 use crate::contract::Contract;
-use crate::engine::Engine;
-use crate::inspect::{self, InspectError};
+use crate::engine::{Engine, Tasks};
+use crate::imports::Import;
+use crate::inspect::{self, InspectError, Inspection};
 use crate::linkers::Linkers;
 
 /// Why there is no native code.
@@ -66,25 +67,48 @@ pub fn compile(
     let inspection = inspect::inspect(source)?;
     inspection.check_imports()?;
     let binary = inspect::to_binary(source)?;
-    let native = match inspection.contract {
-        Contract::Command01 => engine.inner.precompile_module(&binary),
-        Contract::AdaptedModule => engine.inner.precompile_component(&componentize(&binary)?),
+    let (tasks, native) = match inspection.contract {
+        Contract::Command01 => {
+            let tasks = Tasks::One;
+            (tasks, engine.of(tasks).precompile_module(&binary))
+        }
+        Contract::AdaptedModule => {
+            let component = componentize(&binary)?;
+            let tasks = tasks_of(&inspect::inspect(&component)?);
+            (tasks, engine.of(tasks).precompile_component(&component))
+        }
         Contract::Http02 | Contract::Http03 | Contract::Command02 | Contract::Command03 => {
-            engine.inner.precompile_component(&binary)
+            let tasks = tasks_of(&inspection);
+            (tasks, engine.of(tasks).precompile_component(&binary))
         }
     };
     let native = native.map_err(|error| CompileError::Invalid {
         reason: format!("{error:#}"),
     })?;
-    cache.put(&inspection.digest, &native, |path| links(engine, path))
+    let code = (tasks, &*native);
+    let links = |path: &Path| links(engine, tasks, path);
+    cache.put(&inspection.digest, code, links)
+}
+
+/// How many tasks a component needs, as what it imports and exports says. Most need one.
+fn tasks_of(component: &Inspection) -> Tasks {
+    let is_03 = |import: &Import| {
+        let version = import.version.as_deref();
+        version.is_some_and(|version| version.starts_with("0.3."))
+    };
+    match component.contract {
+        Contract::Http03 | Contract::Command03 => Tasks::Many,
+        _ if component.imports.iter().any(is_03) => Tasks::Many,
+        _ => Tasks::One,
+    }
 }
 
 /// Whether a worker could load this. Known now, before anybody relies on it: a component whose
 /// imports have the right names and wrong types compiles like any other.
-fn links(engine: &Engine, native: &Path) -> Result<(), CompileError> {
+fn links(engine: &Engine, tasks: Tasks, native: &Path) -> Result<(), CompileError> {
     let linked = Linkers::new(engine)
         .map_err(LoadFault::from)
-        .and_then(|linkers| linkers.link(artifact::map(engine, native)?, true));
+        .and_then(|linkers| linkers.link(artifact::map(engine.of(tasks), native)?, true));
     match linked {
         Ok(_) => Ok(()),
         Err(fault) => Err(CompileError::Unlinkable {

@@ -12,7 +12,7 @@
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -42,10 +42,10 @@ pub(crate) struct Stint {
 }
 
 impl Stopwatch {
-    /// For a guest that may run until `deadline`.
-    pub(crate) fn new(vitals: Arc<Vitals>, deadline: Instant) -> Self {
+    /// For a guest in a store with this pace.
+    pub(crate) fn new(vitals: Arc<Vitals>, pace: Arc<Pace>) -> Self {
         Self {
-            pace: Arc::new(Pace::new(deadline)),
+            pace,
             vitals,
             exact: Cell::new(false),
         }
@@ -75,40 +75,58 @@ impl Stopwatch {
     }
 }
 
-/// Tells the engine's callback when the stint began, and hears from it how it ended. The engine
-/// asks that what it calls can move between threads; there is one thread.
+/// Tells the engine's callback when the stint began, and hears from it how it ended. Belongs to a
+/// store, and so to one invocation after the other. The engine asks that what it calls can move
+/// between threads; there is one thread.
 pub(crate) struct Pace {
-    deadline: Instant,
-    /// How long it was to the deadline when the stint began: an instant does not fit an atomic.
-    left_nanos: AtomicU64,
+    /// What the others count from: an instant does not fit an atomic.
+    origin: Instant,
+    deadline_nanos: AtomicI64,
+    began_nanos: AtomicI64,
     interrupted: AtomicBool,
 }
 
 impl Pace {
-    fn new(deadline: Instant) -> Self {
+    /// For an invocation that may run until `deadline`.
+    pub(crate) fn new(deadline: Instant) -> Self {
         Self {
-            deadline,
-            left_nanos: AtomicU64::new(0),
+            origin: deadline,
+            deadline_nanos: AtomicI64::new(0),
+            began_nanos: AtomicI64::new(0),
             interrupted: AtomicBool::new(false),
         }
     }
 
-    fn begin(&self, now: Instant) {
-        self.left_nanos
-            .store(self.left_nanos_at(now), Ordering::Relaxed);
+    /// For the next invocation, which may run until `deadline`.
+    pub(crate) fn renew(&self, deadline: Instant) {
+        self.deadline_nanos
+            .store(self.nanos(deadline), Ordering::Relaxed);
+        self.interrupted.store(false, Ordering::Relaxed);
     }
 
-    fn left_nanos_at(&self, now: Instant) -> u64 {
-        let left = self.deadline.saturating_duration_since(now);
-        u64::try_from(left.as_nanos()).unwrap_or(u64::MAX)
+    fn begin(&self, now: Instant) {
+        self.began_nanos.store(self.nanos(now), Ordering::Relaxed);
+    }
+
+    fn nanos(&self, instant: Instant) -> i64 {
+        let nanos = |duration: Duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
+        match instant.checked_duration_since(self.origin) {
+            Some(after) => nanos(after),
+            None => -nanos(self.origin.saturating_duration_since(instant)),
+        }
+    }
+
+    /// Whether the invocation's time is up.
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
+        self.nanos(now) >= self.deadline_nanos.load(Ordering::Relaxed)
     }
 
     /// Whether the stint has lasted for about a tick. Ticks come when they come: who began just
     /// before one has not had its time, and ends at the next.
     pub(crate) fn tick_is_over(&self, now: Instant) -> bool {
-        let left_nanos = self.left_nanos.load(Ordering::Relaxed);
-        let lasted_nanos = left_nanos.saturating_sub(self.left_nanos_at(now));
-        Duration::from_nanos(lasted_nanos) >= TICK / 2
+        let began_nanos = self.began_nanos.load(Ordering::Relaxed);
+        let lasted_nanos = self.nanos(now).saturating_sub(began_nanos);
+        Duration::from_nanos(u64::try_from(lasted_nanos).unwrap_or(0)) >= TICK / 2
     }
 
     /// Ends the stint. Resolves in the guest's next one: who polls the guest decides when.
@@ -142,7 +160,8 @@ mod tests {
     use super::*;
 
     fn stopwatch(vitals: &Arc<Vitals>) -> Stopwatch {
-        Stopwatch::new(Arc::clone(vitals), Instant::now() + Duration::from_secs(60))
+        let pace = Pace::new(Instant::now() + Duration::from_secs(60));
+        Stopwatch::new(Arc::clone(vitals), Arc::new(pace))
     }
 
     fn spin(time: Duration) {
@@ -151,7 +170,7 @@ mod tests {
     }
 
     fn interrupted(stopwatch: &Stopwatch) {
-        stopwatch.measure(|| drop(stopwatch.pace().interrupt()));
+        stopwatch.measure(|| drop(stopwatch.pace.interrupt()));
     }
 
     #[test]
@@ -185,5 +204,16 @@ mod tests {
         pace.begin(now);
         assert!(!pace.tick_is_over(now + TICK / 4));
         assert!(pace.tick_is_over(now + TICK));
+    }
+
+    #[test]
+    fn the_next_invocation_has_a_deadline_of_its_own() {
+        let now = Instant::now();
+        let pace = Pace::new(now + TICK);
+        assert!(!pace.is_over(now) && pace.is_over(now + TICK));
+        pace.renew(now + 3 * TICK);
+        assert!(!pace.is_over(now + 2 * TICK) && pace.is_over(now + 3 * TICK));
+        pace.begin(now + 2 * TICK);
+        assert!(!pace.tick_is_over(now + 2 * TICK) && pace.tick_is_over(now + 3 * TICK));
     }
 }

@@ -1,12 +1,12 @@
-//! The engine: one Wasmtime configuration for compilers and workers alike.
+//! The engine: one Wasmtime configuration for compilers and workers alike, in two variants.
 //!
 //! Decides how instances are laid out in memory (a pool of slots, or one mapping
 //! each where the address space is too small) and everything native code depends
-//! on. Limits of a single function are `limits.rs`; the clock that interrupts
-//! busy guests is `ticker.rs`.
+//! on. Which variant a component is compiled for is `compile.rs`; limits of a single
+//! function are `limits.rs`; the clock that interrupts busy guests is `ticker.rs`.
 //!
 //! **Invariant:** two engines with the same [`Allocation`] produce and accept the
-//! same native code; [`Engine::fingerprint`] says so in the artifact's name.
+//! same native code; the fingerprint of the variant says so in the artifact's name.
 
 use std::hash::{Hash, Hasher};
 use std::num::NonZeroUsize;
@@ -22,7 +22,7 @@ use wasmtime::{
 
 /// The most linear memory any guest can address, and so what one slot reserves:
 /// with all of it reserved, compiled code needs no bounds checks.
-const MEMORY_RESERVATION_BYTES: u64 = 4 << 30;
+pub(crate) const MEMORY_RESERVATION_BYTES: u64 = 4 << 30;
 
 /// What one memory reserves when the address space cannot hold a pool. Accesses
 /// are then checked in code, which is slower and always possible.
@@ -48,8 +48,20 @@ const STACKS_PER_SLOT: u32 = 2;
 const BACKTRACE_FRAMES_MAX: NonZeroUsize = NonZeroUsize::new(16).expect("16 is not 0");
 
 /// Bytes of a used memory slot that are reset in place instead of given back,
-/// where the kernel can tell which pages a guest wrote (`PAGEMAP_SCAN`).
-pub(crate) const KEEP_RESIDENT_BYTES: usize = 1 << 20;
+/// where the kernel can tell which pages a guest wrote (`PAGEMAP_SCAN`). CPython with the gaps
+/// between its pages needs all of it (`resident.rs`); more did not make it faster.
+pub(crate) const KEEP_RESIDENT_BYTES: usize = 4 << 20;
+
+/// The same for a table.
+const TABLE_KEEP_RESIDENT_BYTES: usize = 1 << 20;
+
+/// So many idle slots of a pool keep the image and the pages of the function that had them last;
+/// a function without one takes over the oldest. Bounds what they hold to 128 MiB.
+const WARM_SLOTS: u32 = 32;
+
+/// The engine divides slots and this bound among groups of threads, one for each processor up to
+/// so many; our one thread has one group's share.
+const THREAD_GROUPS_MAX: usize = 16;
 
 /// How instances get their memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,11 +101,33 @@ pub enum EngineError {
     },
 }
 
+/// How many tasks an instance can have at once: what code is compiled for.
+///
+/// WASI 0.3 needs [`Tasks::Many`] (component-model async). The engine then keeps account of tasks
+/// at every call into and out of a guest, which for a small function of WASI 0.2 is a quarter of
+/// all that it costs: `docs/decisions/0025-two-variants-of-the-engine.md`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Tasks {
+    /// One: WASI 0.1 and 0.2.
+    One,
+    /// Many: WASI 0.3.
+    Many,
+}
+
 /// A configured engine. Cheap to clone; clones share everything.
+///
+/// Each variant has a pool of its own. How many instances are alive is bounded above, over both
+/// together.
 #[derive(Clone)]
 pub struct Engine {
-    pub(crate) inner: wasmtime::Engine,
+    one: Variant,
+    many: Variant,
     allocation: Allocation,
+}
+
+#[derive(Clone)]
+struct Variant {
+    inner: wasmtime::Engine,
     fingerprint: [u8; 8],
 }
 
@@ -105,17 +139,10 @@ impl Engine {
     /// [`EngineError::Refused`], most often because the address space is limited
     /// (`ulimit -v`): try [`Allocation::OnDemand`].
     pub fn new(config: &SandboxConfig) -> Result<Self, EngineError> {
-        let inner = wasmtime::Engine::new(&engine_config(config)).map_err(|error| {
-            EngineError::Refused {
-                allocation: config.allocation,
-                source: error.into(),
-            }
-        })?;
-        let fingerprint = fingerprint(&inner);
         Ok(Self {
-            inner,
+            one: Variant::new(config, Tasks::One)?,
+            many: Variant::new(config, Tasks::Many)?,
             allocation: config.allocation,
-            fingerprint,
         })
     }
 
@@ -149,28 +176,61 @@ impl Engine {
         ResetMechanism::here(self.allocation)
     }
 
-    /// How many memory slots of the pool wait for another instance after having had one; `None`
-    /// without a pool.
+    /// How many memory slots of the pools wait for another instance after having had one; `None`
+    /// without pools.
     pub fn warm_slots(&self) -> Option<u32> {
-        let metrics = self.inner.pooling_allocator_metrics()?;
-        Some(metrics.unused_warm_memories())
+        let warm = |variant: &Variant| {
+            let metrics = variant.inner.pooling_allocator_metrics()?;
+            Some(metrics.unused_warm_memories())
+        };
+        Some(warm(&self.one)? + warm(&self.many)?)
     }
 
-    /// Names everything that native code depends on: engine version, settings,
+    /// The variant for code of instances that have so many tasks.
+    pub(crate) fn of(&self, tasks: Tasks) -> &wasmtime::Engine {
+        &self.variant(tasks).inner
+    }
+
+    /// Names everything that native code of this variant depends on: engine version, settings,
     /// CPU features. Native code runs only where the fingerprint is the same.
-    pub fn fingerprint(&self) -> String {
-        self.fingerprint
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+    pub(crate) fn fingerprint(&self, tasks: Tasks) -> String {
+        let bytes = self.variant(tasks).fingerprint;
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Lets a tick pass for every guest.
+    pub(crate) fn tick(&self) {
+        self.one.inner.increment_epoch();
+        self.many.inner.increment_epoch();
+    }
+
+    fn variant(&self, tasks: Tasks) -> &Variant {
+        match tasks {
+            Tasks::One => &self.one,
+            Tasks::Many => &self.many,
+        }
     }
 }
 
-fn engine_config(config: &SandboxConfig) -> Config {
+impl Variant {
+    fn new(config: &SandboxConfig, tasks: Tasks) -> Result<Self, EngineError> {
+        let inner = wasmtime::Engine::new(&engine_config(config, tasks)).map_err(|error| {
+            EngineError::Refused {
+                allocation: config.allocation,
+                source: error.into(),
+            }
+        })?;
+        let fingerprint = fingerprint(&inner, tasks);
+        Ok(Self { inner, fingerprint })
+    }
+}
+
+fn engine_config(config: &SandboxConfig, tasks: Tasks) -> Config {
     let mut engine = Config::new();
     engine
         .wasm_component_model(true)
-        .wasm_component_model_async(true)
+        .concurrency_support(tasks == Tasks::Many)
+        .wasm_component_model_async(tasks == Tasks::Many)
         .epoch_interruption(true)
         .max_wasm_stack(WASM_STACK_BYTES)
         .async_stack_size(FIBER_STACK_BYTES)
@@ -200,7 +260,7 @@ fn pool(instances_max: u32) -> PoolingAllocationConfig {
     // slots, so what was admitted always finds its memories and tables.
     pool.total_component_instances(instances_max)
         .total_core_instances(instances_max.saturating_mul(CORE_INSTANCES_MAX))
-        .total_memories(instances_max.saturating_mul(MEMORIES_PER_SLOT))
+        .total_memories(memories(instances_max))
         .total_tables(instances_max.saturating_mul(TABLES_PER_SLOT))
         .total_stacks(instances_max.saturating_mul(STACKS_PER_SLOT))
         .total_gc_heaps(instances_max)
@@ -215,9 +275,20 @@ fn pool(instances_max: u32) -> PoolingAllocationConfig {
     if ResetMechanism::here(Allocation::Pooling) == ResetMechanism::WrittenPages {
         pool.pagemap_scan(Enabled::Auto)
             .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
-            .table_keep_resident(KEEP_RESIDENT_BYTES);
+            .table_keep_resident(TABLE_KEEP_RESIDENT_BYTES)
+            .max_unused_warm_slots(WARM_SLOTS * thread_groups());
     }
     pool
+}
+
+fn thread_groups() -> u32 {
+    let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    u32::try_from(processors.min(THREAD_GROUPS_MAX)).unwrap_or(1)
+}
+
+/// How many memories the pool has for so many instances.
+pub(crate) fn memories(instances_max: u32) -> u32 {
+    instances_max.saturating_mul(MEMORIES_PER_SLOT)
 }
 
 /// How many slots of the pool an instance takes that needs so much. One whose needs are not
@@ -233,8 +304,10 @@ pub(crate) fn slots(needs: Option<ResourcesRequired>) -> u32 {
         .max(1)
 }
 
-fn fingerprint(engine: &wasmtime::Engine) -> [u8; 8] {
+fn fingerprint(engine: &wasmtime::Engine, tasks: Tasks) -> [u8; 8] {
     let mut hasher = Sha256Hasher(Sha256::new());
+    // Before there were two variants the one for many tasks had all code.
+    tasks.hash(&mut hasher);
     engine.precompile_compatibility_hash().hash(&mut hasher);
     let digest = hasher.0.finalize();
     let mut short = [0; 8];
@@ -276,7 +349,17 @@ mod tests {
     fn equal_configurations_share_native_code() {
         let one = Engine::new(&config(Allocation::Pooling)).unwrap();
         let two = Engine::new(&config(Allocation::Pooling)).unwrap();
-        assert_eq!(one.fingerprint(), two.fingerprint());
+        for tasks in [Tasks::One, Tasks::Many] {
+            assert_eq!(one.fingerprint(tasks), two.fingerprint(tasks));
+        }
+    }
+
+    #[test]
+    fn code_of_one_variant_is_not_taken_for_the_others() {
+        let engine = Engine::new(&config(Allocation::Pooling)).unwrap();
+        let (one, many) = (Tasks::One, Tasks::Many);
+        assert_ne!(engine.fingerprint(one), engine.fingerprint(many));
+        assert!(!wasmtime::Engine::same(engine.of(one), engine.of(many)));
     }
 
     #[test]
@@ -300,6 +383,7 @@ mod tests {
     fn the_layout_of_memory_is_part_of_the_fingerprint() {
         let pooled = Engine::new(&config(Allocation::Pooling)).unwrap();
         let on_demand = Engine::new(&config(Allocation::OnDemand)).unwrap();
-        assert_ne!(pooled.fingerprint(), on_demand.fingerprint());
+        let one = Tasks::One;
+        assert_ne!(pooled.fingerprint(one), on_demand.fingerprint(one));
     }
 }

@@ -23,8 +23,16 @@ use crate::limits::HANDLES_MAX;
 use crate::linkers::Linkers;
 use crate::mapped::{Mapped, Mapper};
 use crate::powers::{Deployment, NodePowers, Powers};
+use crate::resident::{Kept, Off, Resident};
 use crate::ticker::Ticker;
 use crate::turns::{Share, Turns};
+
+/// What the engine and we keep of a small loaded revision, beside its code: types, linked imports,
+/// grants. Measured: 107 kB for a function of 237 kB.
+const KNOWN_BYTES: u64 = 96 << 10;
+
+/// What is kept grows with the code, by about this part of it.
+const KNOWN_PART: u64 = 32;
 
 /// One process's engine, linkers and clock. Single-threaded: shared by `Rc`.
 pub struct Sandbox {
@@ -40,6 +48,7 @@ pub(crate) struct Shared {
     pub(crate) engine: Engine,
     pub(crate) ticker: Ticker,
     pub(crate) turns: Turns,
+    pub(crate) resident: Resident,
 }
 
 /// A revision ready to run: native code mapped, imports linked.
@@ -49,6 +58,7 @@ pub struct LoadedFunction {
     pub(crate) powers: Arc<Powers>,
     pub(crate) dirs: OpenedDirs,
     pool_slots: u32,
+    mapped_bytes: u64,
     pub(crate) sandbox: Rc<Shared>,
     /// What its function gets of the worker's time.
     pub(crate) share: Arc<Share>,
@@ -68,6 +78,8 @@ impl Sandbox {
         };
         let linkers = Linkers::new(&engine).map_err(refused)?;
         let ticker = Ticker::start(&engine).map_err(|source| EngineError::Ticker { source })?;
+        // Before anything else takes slots of the pools.
+        let resident = Resident::new(&engine, config);
         let mapper = Mapper {
             engine: engine.clone(),
             powers: Arc::new(powers),
@@ -77,6 +89,7 @@ impl Sandbox {
                 engine,
                 ticker,
                 turns: Turns::default(),
+                resident,
             }),
             mapper,
             shares: ByFunction::default(),
@@ -117,6 +130,7 @@ impl Sandbox {
             powers,
             dirs,
         } = mapped;
+        let mapped_bytes = code.mapped_bytes();
         let linked = self.linkers.link(code, !dirs.is_empty());
         let (program, pool_slots) = linked.map_err(|error| error.of(&artifact))?;
         let weight = deployment.revision.limits.weight;
@@ -130,8 +144,18 @@ impl Sandbox {
             powers,
             dirs,
             pool_slots,
+            mapped_bytes,
             sandbox: Rc::clone(&self.shared),
         }))
+    }
+
+    /// What has been done to keep the memory of guests resident between invocations.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing is done on this machine; everything works, large guests more slowly.
+    pub fn kept(&self) -> Result<Kept, Off> {
+        self.shared.resident.kept()
     }
 
     /// The engine that its functions run on.
@@ -166,6 +190,13 @@ impl LoadedFunction {
             false => u32::try_from(HANDLES_MAX).expect("a few hundred"),
         };
         files + sockets::descriptors_max(grants, limits)
+    }
+
+    /// The memory that it holds while nothing of it runs, as an estimate that is rather too high:
+    /// what the engine knows of it, and all of its code, as if every page had been touched.
+    pub fn held_bytes(&self) -> u64 {
+        let known = KNOWN_BYTES + self.mapped_bytes / KNOWN_PART;
+        known + self.mapped_bytes
     }
 
     /// How many of the pool's slots one instance takes.

@@ -3,7 +3,8 @@
 //! Decides what a store holds: the WASI context built from grants, the handles the
 //! guest has open, its meter. A security reviewer reads this file and `host/`.
 //!
-//! **Invariant:** a guest state is made for one invocation and dropped with it.
+//! **Invariant:** a guest state belongs to one instance of one revision and is dropped with it; what
+//! is counted or named by invocation in it is renewed by [`Guest::renew`], all of it.
 
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use midge_model::Outcome;
 use wasmtime_wasi::filesystem::WasiFilesystemCtxView;
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi_http::p2::body::HostOutgoingBody;
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::guest_log::{GuestLog, LogLabel};
@@ -22,7 +24,7 @@ use crate::host::http_out::Outbound;
 use crate::host::sockets::{self, OpenSockets};
 use crate::host::tmp::TmpDir;
 use crate::host::{clock, config};
-use crate::limits::{HANDLE_BYTES_MAX, HANDLES_MAX, Meter, Metered};
+use crate::limits::{HANDLE_BYTES_MAX, HANDLES_LEFT_MAX, HANDLES_MAX, Meter, Metered, Vitals};
 use crate::powers::Lent;
 
 /// Random bytes in one call.
@@ -44,13 +46,19 @@ pub(crate) struct Guest {
     meter: Meter,
     /// What it was granted.
     pub(crate) lent: Arc<Lent>,
+    /// What it writes to.
+    logs: Logs,
     /// Its folders. Last, so that nothing in them is open any more when the private one goes.
     files: Files,
 }
 
 impl Guest {
     pub(crate) fn new(granted: Granted, lent: &Arc<Lent>, meter: Meter) -> Self {
-        let Granted { mut wasi, files } = granted;
+        let Granted {
+            mut wasi,
+            files,
+            logs,
+        } = granted;
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(HANDLE_BYTES_MAX);
         let mut table = ResourceTable::new();
@@ -63,8 +71,41 @@ impl Guest {
             open_sockets: OpenSockets::default(),
             meter,
             lent: Arc::clone(lent),
+            logs,
             files,
         }
+    }
+
+    /// Makes it the next invocation's: what it may use is whole again, and what it says is said in
+    /// that one's name. What the instance holds (memory, handles, sockets, files, the addresses it
+    /// was told) it goes on holding.
+    pub(crate) fn renew(&mut self, request_id: &Arc<str>, vitals: Arc<Vitals>) {
+        self.meter.renew(vitals);
+        self.lent.renew(request_id);
+        for log in self.logs.iter().flatten() {
+            log.renew(request_id);
+        }
+    }
+
+    /// Tells its author that the instance had been asked before, for programs that cannot be.
+    pub(crate) fn note_asked_before(&self, times: u32) {
+        if let Some(stderr) = &self.logs[0] {
+            stderr.note(&format!(
+                "this instance had answered before, {times} times; if the program can answer only \
+                 once, its isolation is `fresh`"
+            ));
+        }
+    }
+
+    /// Whether nothing of the invocation that has just ended is left that another must not meet:
+    /// a response that nobody will end, or more handles than leave it enough.
+    pub(crate) fn is_clean(&mut self) -> bool {
+        let mut handles: usize = 0;
+        let unfinished = self.table.iter_mut().any(|entry| {
+            handles += 1;
+            entry.is::<HostOutgoingBody>()
+        });
+        !unfinished && handles <= HANDLES_LEFT_MAX
     }
 
     /// Its folders, as those see them that act for it.
@@ -116,7 +157,9 @@ pub(crate) struct Guest01 {
 
 impl Guest01 {
     pub(crate) fn new(granted: Granted, meter: Meter) -> Self {
-        let Granted { mut wasi, files } = granted;
+        let Granted {
+            mut wasi, files, ..
+        } = granted;
         let mut wasi = wasi.build_p1();
         wasi.ctx().table.set_max_capacity(HANDLES_MAX);
         Self {
@@ -138,6 +181,19 @@ impl Metered for Guest01 {
 pub(crate) struct Granted {
     pub(crate) wasi: WasiCtxBuilder,
     files: Files,
+    logs: Logs,
+}
+
+/// Its stderr, and its stdout if that is a log too.
+type Logs = [Option<GuestLog>; 2];
+
+impl Granted {
+    /// Makes stdout a log.
+    pub(crate) fn log_stdout(&mut self, label: LogLabel) {
+        let log = GuestLog::new(label, "stdout");
+        self.wasi.stdout(log.clone());
+        self.logs[1] = Some(log);
+    }
 }
 
 /// A WASI context with exactly what was granted: nothing but the function's own
@@ -149,8 +205,9 @@ pub(crate) fn granted(
     label: LogLabel,
 ) -> Result<Granted, Outcome> {
     let mut wasi = WasiCtxBuilder::new();
+    let stderr = GuestLog::new(label, "stderr");
     wasi.max_random_size(RANDOM_BYTES_MAX)
-        .stderr(GuestLog::new(label, "stderr"));
+        .stderr(stderr.clone());
     sockets::govern(&mut wasi, lent);
     for (name, value) in &lent.powers.grants.env {
         wasi.env(name, value);
@@ -158,5 +215,6 @@ pub(crate) fn granted(
     config::into_env(&lent.powers, &mut wasi);
     clock::grant(lent.powers.grants.clock, &mut wasi);
     let files = dirs.lend(tmp, lent, &mut wasi)?;
-    Ok(Granted { wasi, files })
+    let logs = [Some(stderr), None];
+    Ok(Granted { wasi, files, logs })
 }

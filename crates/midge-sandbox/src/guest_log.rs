@@ -102,6 +102,23 @@ impl GuestLog {
         })))
     }
 
+    /// Writes for the next invocation of the instance from here on. A line that was not ended is
+    /// the one's before.
+    pub(crate) fn renew(&self, request_id: &Arc<str>) {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !lines.partial.is_empty() {
+            lines.end_line();
+        }
+        lines.label.request_id = Arc::clone(request_id);
+        lines.counted_bytes = 0;
+    }
+
+    /// A line of ours among the guest's.
+    pub(crate) fn note(&self, line: &str) {
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.emit(line);
+    }
+
     fn append(&self, bytes: &[u8]) {
         // Only this invocation's own streams share the lock, and all live on one thread.
         self.0
@@ -257,6 +274,16 @@ mod tests {
     fn an_honest_line_costs_its_bytes_and_a_little() {
         let counted = counted_after(LOG_BYTES_MAX, b"hello\n", 1);
         assert_eq!(counted, 6 + LINE_COST_BYTES);
+    }
+
+    #[test]
+    fn the_next_invocation_of_an_instance_may_write_as_much() {
+        let log = GuestLog::new(LogLabel::of_a_test(), "stdout");
+        log.append(b"begun");
+        log.renew(&"next".into());
+        let lines = log.0.lock().unwrap();
+        assert_eq!((lines.counted_bytes, lines.partial.len()), (0, 0));
+        assert_eq!(&*lines.label.request_id, "next");
     }
 
     #[test]

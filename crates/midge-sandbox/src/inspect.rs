@@ -9,7 +9,7 @@
 
 use std::collections::BTreeSet;
 
-use midge_model::Digest;
+use midge_model::{Digest, Isolation, IsolationLevel};
 use serde::Serialize;
 use wasmparser::{Encoding, KnownCustom, Parser, Payload};
 
@@ -81,6 +81,16 @@ pub enum InspectError {
         /// What it does export.
         exports: String,
     },
+    /// Its contract has no second invocation in one instance, or none beside the first.
+    #[error("isolation `{level}` is not for this file: {why}")]
+    Isolation {
+        /// What was asked for.
+        level: IsolationLevel,
+        /// What its contract does not allow.
+        why: &'static str,
+        /// The widest that it allows.
+        widest: IsolationLevel,
+    },
     /// It asks for something the host does not have.
     #[error("{kind} imports `{}`, which this host does not have", import.full_name())]
     UnknownImport {
@@ -109,6 +119,7 @@ impl InspectError {
                                            `wasi:http/handler@0.3` or `wasi:cli/run`"
                 .to_owned(),
             Self::UnknownImport { advice, .. } => advice.clone(),
+            Self::Isolation { widest, .. } => format!("isolation = \"{widest}\""),
         })
     }
 }
@@ -175,6 +186,57 @@ impl Inspection {
                 import: Box::new(import.clone()),
             }),
         }
+    }
+}
+
+/// How far instances of a file can be used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reusable {
+    widest: IsolationLevel,
+    why_no_wider: &'static str,
+}
+
+impl Inspection {
+    /// How far instances of this file can be used again.
+    pub fn reusable(&self) -> Reusable {
+        let contract = match self.contract {
+            // What a module with an embedded component type exports is `INTERFACE#FUNCTION`. What
+            // cannot be told from that is seen when it is linked; then it is fresh if it must be.
+            Contract::AdaptedModule => {
+                let interfaces = self
+                    .exports
+                    .iter()
+                    .filter_map(|name| name.split('#').next());
+                let interfaces: Vec<_> = interfaces.collect();
+                Contract::of_exports(&interfaces).unwrap_or(self.contract)
+            }
+            contract => contract,
+        };
+        let (widest, why_no_wider) = contract.widest_isolation();
+        Reusable {
+            widest,
+            why_no_wider,
+        }
+    }
+}
+
+impl Reusable {
+    /// Whether they may be used as `isolation` says.
+    ///
+    /// # Errors
+    ///
+    /// [`InspectError::Isolation`] where the contract has one invocation in an instance, or one at
+    /// a time.
+    pub fn check(&self, isolation: &Isolation) -> Result<(), InspectError> {
+        let level = isolation.level();
+        if level <= self.widest {
+            return Ok(());
+        }
+        Err(InspectError::Isolation {
+            level,
+            why: self.why_no_wider,
+            widest: self.widest,
+        })
     }
 }
 

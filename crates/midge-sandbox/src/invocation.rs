@@ -5,10 +5,9 @@
 //! the guest is torn down. Which function runs, and whether it may start now, was
 //! decided above (midge-runtime).
 //!
-//! **Invariant:** a store serves one invocation and is thrown away with it, however
-//! it ended.
+//! **Invariant:** a store serves one invocation and is thrown away with it, unless the function's
+//! isolation says otherwise and it may be asked again (`instance.rs`).
 
-use std::any::Any;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body::Body;
-use midge_model::{Outcome, Refusal, RequestId};
+use midge_model::{Outcome, Refusal, RequestId, Reuse};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
@@ -25,12 +24,13 @@ use wasmtime::Store;
 
 use crate::body::{GuestBody, RequestBody, ResponseBody};
 use crate::contract::{CommandProgram, GuestHead, HeadSender, HttpProgram, Program};
-use crate::contract::{cgi, command, http02, http03};
-use crate::cpu::Stopwatch;
+use crate::contract::{cgi, command};
+use crate::cpu::{Pace, Stopwatch};
 use crate::function::{LoadedFunction, Shared};
 use crate::guest::{self, Granted, Guest, Guest01};
-use crate::guest_log::{GuestLog, LogLabel};
+use crate::guest_log::LogLabel;
 use crate::host::tmp::TmpDir;
+use crate::instance::{Instance, InstanceUse, Permit};
 use crate::limits::{self, Meter, Metered, Vitals};
 use crate::outcome::Watch;
 use crate::powers::Lent;
@@ -60,7 +60,9 @@ pub struct Invocation<'a> {
     /// When the caller stops waiting.
     pub deadline: Instant,
     /// Held until the guest is gone, whatever happens to the caller: slots, counters.
-    pub permit: Box<dyn Any>,
+    pub permit: Box<dyn Permit>,
+    /// An instance of this revision that a permit was given to keep; `None` makes one.
+    pub instance: Option<Instance>,
     /// Told how it ended once the guest is gone, if there ever was one.
     pub ended: Option<OnEnd>,
 }
@@ -80,6 +82,8 @@ pub struct Answer {
     pub cpu: Duration,
     /// The most memory the instance held so far, in bytes.
     pub memory_peak_bytes: u64,
+    /// Which instance answered, where it may answer others too.
+    pub instance: Option<InstanceUse>,
 }
 
 impl LoadedFunction {
@@ -97,8 +101,12 @@ impl LoadedFunction {
         let answer_has_body = invocation.request.method() != Method::HEAD;
 
         let vitals = Arc::new(Vitals::default());
-        let tmp = self.dirs.tmp().await?;
+        let tmp = match &invocation.instance {
+            Some(_) => None,
+            None => self.dirs.tmp().await?,
+        };
         let running = self.start(invocation, tmp, &vitals)?;
+        let instance = running.instance;
         let bounds = AnswerBounds {
             body_allowed: answer_has_body,
             body_bytes_max: limits.response_body_bytes,
@@ -116,6 +124,7 @@ impl LoadedFunction {
             run,
             cpu: vitals.cpu(),
             memory_peak_bytes: vitals.memory_peak_bytes(),
+            instance,
         })
     }
 
@@ -132,64 +141,117 @@ impl LoadedFunction {
             mount,
             deadline,
             permit,
+            instance,
             ended,
         } = invocation;
-        let revision = self.revision();
-        let label = LogLabel {
-            namespace: revision.namespace.clone(),
-            function: revision.function.clone(),
-            revision: revision.number,
-            request_id: caller.request_id.as_str().into(),
-            budget: self.powers.log.clone(),
-        };
-        let lent = self.powers.lend(label.clone());
-        let mut granted = guest::granted(&lent, &self.dirs, tmp, label.clone())?;
-        let limits = self.revision().limits;
-        let watch = Watch {
-            deadline,
-            limits,
-            vitals: Arc::clone(vitals),
-            stopwatch: Stopwatch::new(Arc::clone(vitals), deadline),
-            contender: self.share.contender(),
-        };
-        let run = Run {
+        let request_id: Arc<str> = caller.request_id.as_str().into();
+        let held = Held {
             sandbox: Rc::clone(&self.sandbox),
-            watch,
-            lent,
             ended,
-            _permit: permit,
+            permit: Some(permit),
         };
+        let body_bytes_max = self.revision().limits.request_body_bytes;
         let (sender, head) = oneshot::channel();
         let sender = HeadSender::new(sender, Arc::clone(vitals));
-        let request =
-            request.map(|body| body.bounded(limits.request_body_bytes, Arc::clone(vitals)));
+        let request = request.map(|body| body.bounded(body_bytes_max, Arc::clone(vitals)));
 
-        Ok(match &self.program {
+        match &self.program {
             Program::Http(program) => {
-                granted.wasi.stdout(GuestLog::new(label, "stdout"));
-                let task = run.http(Rc::clone(program), granted, (request, caller.https), sender);
-                Running {
-                    task: spawn(task),
+                let instance = match instance {
+                    Some(mut instance) => {
+                        instance.renew(&request_id, vitals, deadline);
+                        instance
+                    }
+                    None => {
+                        let guest = self.guest(request_id, tmp, vitals)?;
+                        Instance::new(program.engine(), guest, deadline)
+                    }
+                };
+                let reuse = self.revision().isolation.reuse().copied();
+                let used = reuse.map(|_| instance.used());
+                let watch = self.watch(deadline, instance.pace(), vitals);
+                let run = Run { watch, held };
+                let asked = Asked {
+                    program: Rc::clone(program),
+                    https: caller.https,
+                    reuse,
+                    head: sender,
+                };
+                Ok(Running {
+                    task: spawn(run.http(instance, request, asked)),
                     head: Head::Response(head),
-                }
+                    instance: used,
+                })
             }
             Program::Command(program) => {
+                let (lent, mut granted) = self.granted(request_id, tmp)?;
                 for (name, value) in cgi::variables(&request, caller, mount) {
                     granted.wasi.env(name, value);
                 }
                 let (pipe, stdout) = stdout_pipe();
                 granted
                     .wasi
-                    .arg(revision.function.as_str())
+                    .arg(self.revision().function.as_str())
                     .stdin(command::stdin(request.into_body()))
                     .stdout(pipe);
-                let task = run.command(Rc::clone(program), granted, sender);
-                Running {
+                let pace = Arc::new(Pace::new(deadline));
+                let watch = self.watch(deadline, pace, vitals);
+                let run = Run { watch, held };
+                let task = run.command(Rc::clone(program), (lent, granted), sender);
+                Ok(Running {
                     task: spawn(task),
                     head: Head::Stdout(stdout),
-                }
+                    instance: None,
+                })
             }
-        })
+        }
+    }
+
+    /// The state of an HTTP program's new instance.
+    fn guest(
+        &self,
+        request_id: Arc<str>,
+        tmp: Option<TmpDir>,
+        vitals: &Arc<Vitals>,
+    ) -> Result<Guest, Outcome> {
+        let label = self.label(Arc::clone(&request_id));
+        let (lent, mut granted) = self.granted(request_id, tmp)?;
+        granted.log_stdout(label);
+        let meter = Meter::new(self.revision().limits.memory_bytes, Arc::clone(vitals));
+        Ok(Guest::new(granted, &lent, meter))
+    }
+
+    /// The powers of the function, lent to what runs for this request.
+    fn granted(
+        &self,
+        request_id: Arc<str>,
+        tmp: Option<TmpDir>,
+    ) -> Result<(Arc<Lent>, Granted), Outcome> {
+        let label = self.label(request_id);
+        let lent = self.powers.lend(label.clone());
+        let granted = guest::granted(&lent, &self.dirs, tmp, label)?;
+        Ok((lent, granted))
+    }
+
+    fn label(&self, request_id: Arc<str>) -> LogLabel {
+        let revision = self.revision();
+        LogLabel {
+            namespace: revision.namespace.clone(),
+            function: revision.function.clone(),
+            revision: revision.number,
+            request_id,
+            budget: self.powers.log.clone(),
+        }
+    }
+
+    fn watch(&self, deadline: Instant, pace: Arc<Pace>, vitals: &Arc<Vitals>) -> Watch {
+        Watch {
+            deadline,
+            limits: self.revision().limits,
+            vitals: Arc::clone(vitals),
+            stopwatch: Stopwatch::new(Arc::clone(vitals), pace),
+            contender: self.share.contender(),
+        }
     }
 }
 
@@ -197,52 +259,88 @@ fn spawn(task: impl Future<Output = ()> + 'static) -> AbortOnDropHandle<()> {
     AbortOnDropHandle::new(tokio::task::spawn_local(task))
 }
 
-/// What one run of a guest holds on to.
+/// One run of a guest.
 struct Run {
-    sandbox: Rc<Shared>,
     watch: Watch,
-    lent: Arc<Lent>,
+    held: Held,
+}
+
+/// What a run holds on to. Dropped after the store, which is a local of the run: the slot is free
+/// only then.
+struct Held {
+    sandbox: Rc<Shared>,
     ended: Option<OnEnd>,
-    /// Dropped after the store, which is a local of the run: the slot is free only then.
-    _permit: Box<dyn Any>,
+    permit: Option<Box<dyn Permit>>,
+}
+
+/// What an HTTP program is asked, beside the request.
+struct Asked {
+    program: Rc<HttpProgram>,
+    https: bool,
+    /// How long the instance is used, if it is used again at all.
+    reuse: Option<Reuse>,
+    head: HeadSender,
 }
 
 impl Run {
-    async fn http(
-        self,
-        program: Rc<HttpProgram>,
-        granted: Granted,
-        (request, https): (Request<RequestBody>, bool),
-        head: HeadSender,
-    ) {
-        let _ticking = self.sandbox.ticker.enter();
-        let store = &mut self.store(Guest::new(granted, &self.lent, self.meter()));
-        match &*program {
-            HttpProgram::V02(pre) => {
-                let call = http02::call(pre, store, request, https, head);
-                self.watch.over(call).await;
+    async fn http(mut self, mut instance: Instance, request: Request<RequestBody>, asked: Asked) {
+        let Asked {
+            program,
+            https,
+            reuse,
+            head,
+        } = asked;
+        let sandbox = Rc::clone(&self.held.sandbox);
+        let _ticking = sandbox.ticker.enter();
+        let Some(reuse) = reuse else {
+            let call = instance.ask(&program, (request, https), head);
+            self.watch.over(call).await;
+            self.keep_resident();
+            return;
+        };
+        let (parts, body) = request.into_parts();
+        let (body, takes_back) = body.lent();
+        let request = Request::from_parts(parts, body);
+        let call = instance.ask(&program, (request, https), head);
+        let returned = self.watch.over(call).await;
+        // Whatever the guest still holds of it.
+        drop(takes_back);
+        instance.note_failure(&self.watch.vitals);
+        let is_clean = returned && self.watch.vitals.is_clean();
+        if is_clean && instance.may_be_asked_again(&reuse) {
+            self.tell_end();
+            if let Some(permit) = self.held.permit.take() {
+                permit.keep(instance);
             }
-            HttpProgram::V03(pre) => {
-                let call = http03::call(pre, store, request, https, head);
-                self.watch.over(call).await;
-            }
+            return;
         }
+        self.keep_resident();
     }
 
-    async fn command(self, program: Rc<CommandProgram>, granted: Granted, head: HeadSender) {
-        let _ticking = self.sandbox.ticker.enter();
+    async fn command(
+        self,
+        program: Rc<CommandProgram>,
+        (lent, granted): (Arc<Lent>, Granted),
+        head: HeadSender,
+    ) {
+        let _ticking = self.held.sandbox.ticker.enter();
         match &*program {
             CommandProgram::Preview1(pre) => {
-                let store = &mut self.store(Guest01::new(granted, self.meter()));
+                let store = &mut self.store(program.engine(), Guest01::new(granted, self.meter()));
                 self.watch.over(command::call01(pre, store, head)).await;
+                self.keep_resident();
             }
             CommandProgram::V02(pre) => {
-                let store = &mut self.store(Guest::new(granted, &self.lent, self.meter()));
+                let store =
+                    &mut self.store(program.engine(), Guest::new(granted, &lent, self.meter()));
                 self.watch.over(command::call02(pre, store, head)).await;
+                self.keep_resident();
             }
             CommandProgram::V03(pre) => {
-                let store = &mut self.store(Guest::new(granted, &self.lent, self.meter()));
+                let store =
+                    &mut self.store(program.engine(), Guest::new(granted, &lent, self.meter()));
                 self.watch.over(command::call03(pre, store, head)).await;
+                self.keep_resident();
             }
         }
     }
@@ -254,18 +352,20 @@ impl Run {
         )
     }
 
-    fn store<T: Metered>(&self, state: T) -> Store<T> {
-        let mut store = Store::new(&self.sandbox.engine.inner, state);
-        limits::bind(&mut store, self.watch.deadline, self.watch.stopwatch.pace());
+    fn store<T: Metered>(&self, engine: &wasmtime::Engine, state: T) -> Store<T> {
+        let mut store = Store::new(engine, state);
+        limits::bind(&mut store, self.watch.stopwatch.pace());
         store
     }
-}
 
-impl Drop for Run {
-    /// However the task came to its end. One that was dropped in the middle had nobody left to
-    /// work for.
-    fn drop(&mut self) {
-        if let Some(ended) = self.ended.take() {
+    /// Called while the memory of an instance that is done still stands.
+    fn keep_resident(&self) {
+        let memory_bytes = self.watch.vitals.memory_peak_bytes();
+        self.held.sandbox.resident.ended(memory_bytes);
+    }
+
+    fn tell_end(&mut self) {
+        if let Some(ended) = self.held.ended.take() {
             let vitals = &self.watch.vitals;
             ended(
                 vitals.outcome().unwrap_or(&Outcome::Cancelled),
@@ -275,10 +375,19 @@ impl Drop for Run {
     }
 }
 
+impl Drop for Run {
+    /// However the task came to its end. One that was dropped in the middle had nobody left to
+    /// work for.
+    fn drop(&mut self) {
+        self.tell_end();
+    }
+}
+
 /// A guest on its way, seen from the request that waits for it. Dropping it ends the guest.
 struct Running {
     task: AbortOnDropHandle<()>,
     head: Head,
+    instance: Option<InstanceUse>,
 }
 
 /// Where the head of the response will come from.

@@ -28,6 +28,10 @@ const TABLE_ELEMENT_BYTES: usize = size_of::<usize>();
 /// hold a few dozen.
 pub(crate) const HANDLES_MAX: usize = 512;
 
+/// With more handles than this left open an instance is not used again: the next invocation would
+/// run out of them through no fault of its own.
+pub(crate) const HANDLES_LEFT_MAX: usize = HANDLES_MAX / 2;
+
 /// What the host may hold in memory for one handle: the names and values of a set of header
 /// fields, or one chunk of an outgoing body on its way. With [`HANDLES_MAX`] it bounds what a
 /// guest can make the host hold beside its own memory.
@@ -50,6 +54,7 @@ pub(crate) struct Vitals {
     outcome: OnceLock<Outcome>,
     memory_peak_bytes: AtomicU64,
     memory_refused: AtomicBool,
+    answered: AtomicBool,
     instantiate_nanos: AtomicU64,
     cpu_nanos: AtomicU64,
 }
@@ -64,6 +69,22 @@ impl Vitals {
     /// How the invocation ended, once it has.
     pub(crate) fn outcome(&self) -> Option<&Outcome> {
         self.outcome.get()
+    }
+
+    /// Notes that the guest gave a response.
+    pub(crate) fn note_answered(&self) {
+        self.answered.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the guest gave a response.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.answered.load(Ordering::Relaxed)
+    }
+
+    /// Whether nothing went wrong: the guest gave a response, was refused no memory, and nobody
+    /// had another word about its end. Asked once the guest has come to its end.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.is_answered() && !self.memory_refused() && self.outcome() == Some(&Outcome::Responded)
     }
 
     pub(crate) fn memory_peak_bytes(&self) -> u64 {
@@ -114,6 +135,20 @@ impl Meter {
             granted_last_bytes: 0,
             vitals,
         }
+    }
+
+    /// Counts for the next invocation from here on. What the instance holds it goes on holding.
+    pub(crate) fn renew(&mut self, vitals: Arc<Vitals>) {
+        vitals
+            .memory_peak_bytes
+            .store(self.held_bytes, Ordering::Relaxed);
+        self.granted_last_bytes = 0;
+        self.vitals = vitals;
+    }
+
+    /// What the instance holds.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        self.held_bytes
     }
 
     /// Takes `more_bytes` if they fit.
@@ -196,7 +231,7 @@ pub(crate) trait Metered: 'static {
 }
 
 /// Puts every limit on a new store: memory, handles, host-call arguments and time.
-pub(crate) fn bind<T: Metered>(store: &mut Store<T>, deadline: Instant, pace: Arc<Pace>) {
+pub(crate) fn bind<T: Metered>(store: &mut Store<T>, pace: Arc<Pace>) {
     store.limiter(|state| state.meter());
     store.set_hostcall_fuel(HOST_CALL_BYTES_MAX);
     store.set_max_component_handles(HANDLES_MAX);
@@ -206,7 +241,7 @@ pub(crate) fn bind<T: Metered>(store: &mut Store<T>, deadline: Instant, pace: Ar
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(move |_| {
         let now = Instant::now();
-        if now >= deadline {
+        if pace.is_over(now) {
             return Ok(UpdateDeadline::Interrupt);
         }
         if !pace.tick_is_over(now) {
@@ -234,6 +269,17 @@ mod tests {
         assert!(meter.memory_growing(0, PAGE, None).unwrap());
         assert!(meter.vitals.memory_refused());
         assert_eq!(meter.vitals.memory_peak_bytes(), 3 * PAGE as u64);
+    }
+
+    #[test]
+    fn what_an_instance_holds_counts_in_its_next_invocation_too() {
+        let mut meter = meter(3);
+        assert!(meter.memory_growing(0, 2 * PAGE, None).unwrap());
+        let next = Arc::<Vitals>::default();
+        meter.renew(Arc::clone(&next));
+        assert_eq!(next.memory_peak_bytes(), 2 * PAGE as u64);
+        assert!(!meter.memory_growing(2 * PAGE, 4 * PAGE, None).unwrap());
+        assert!(next.memory_refused());
     }
 
     #[test]

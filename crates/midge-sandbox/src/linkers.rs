@@ -10,7 +10,7 @@ use wasmtime::component;
 
 use crate::artifact::{ArtifactCode, LoadFault};
 use crate::contract::{CommandProgram, Program};
-use crate::engine::{self, Engine};
+use crate::engine::{self, Engine, Tasks};
 use crate::guest::{Guest, Guest01};
 use crate::host::http_out;
 use crate::host::{config, files01, files02, files03, names, sockets};
@@ -18,6 +18,8 @@ use crate::host::{config, files01, files02, files03, names, sockets};
 /// Everything that guests may import, by the kind of their code.
 pub(crate) struct Linkers {
     components: component::Linker<Guest>,
+    /// The same and WASI 0.3, for the variant of the engine that can have it.
+    components03: component::Linker<Guest>,
     modules: wasmtime::Linker<Guest01>,
     /// The same for functions that have a folder.
     modules_with_files: wasmtime::Linker<Guest01>,
@@ -31,7 +33,8 @@ impl Linkers {
         modules_with_files.allow_shadowing(true);
         files01::link(&mut modules_with_files)?;
         Ok(Self {
-            components: component_linker(engine)?,
+            components: component_linker(engine.of(Tasks::One))?,
+            components03: component_linker03(engine.of(Tasks::Many))?,
             modules,
             modules_with_files,
         })
@@ -59,7 +62,12 @@ impl Linkers {
                 Ok((CommandProgram::Preview1(pre).into(), slots))
             }
             ArtifactCode::Component(component) => {
-                let pre = self.components.instantiate_pre(&component)?;
+                let linker =
+                    match wasmtime::Engine::same(component.engine(), self.components.engine()) {
+                        true => &self.components,
+                        false => &self.components03,
+                    };
+                let pre = linker.instantiate_pre(&component)?;
                 let slots = engine::slots(component.resources_required());
                 Ok((Program::of_component(pre)?, slots))
             }
@@ -67,26 +75,37 @@ impl Linkers {
     }
 }
 
-/// Every interface that a component may import, in all versions. Linked is not
+/// Every interface that a component may import, in all versions but 0.3. Linked is not
 /// granted: each answers "denied" where the revision has no grant for it.
-fn component_linker(engine: &Engine) -> wasmtime::Result<component::Linker<Guest>> {
-    let mut linker = component::Linker::new(&engine.inner);
+fn component_linker(engine: &wasmtime::Engine) -> wasmtime::Result<component::Linker<Guest>> {
+    let mut linker = component::Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
-    wasmtime_wasi::p3::add_to_linker(&mut linker)?;
-    wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+    // What the engine linked is replaced by what looks at grants.
     linker.allow_shadowing(true);
     http_out::link_code02(&mut linker)?;
     config::link(&mut linker)?;
     files02::link(&mut linker)?;
+    names::link02(&mut linker)?;
+    sockets::link02(&mut linker)?;
+    Ok(linker)
+}
+
+/// The same with 0.3.
+fn component_linker03(engine: &wasmtime::Engine) -> wasmtime::Result<component::Linker<Guest>> {
+    let mut linker = component_linker(engine)?;
+    linker.allow_shadowing(false);
+    wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+    wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+    linker.allow_shadowing(true);
     files03::link(&mut linker)?;
-    names::add_to_linker(&mut linker)?;
-    sockets::add_to_linker(&mut linker)?;
+    names::link03(&mut linker)?;
+    sockets::link03(&mut linker)?;
     Ok(linker)
 }
 
 fn module_linker(engine: &Engine) -> wasmtime::Result<wasmtime::Linker<Guest01>> {
-    let mut linker = wasmtime::Linker::new(&engine.inner);
+    let mut linker = wasmtime::Linker::new(engine.of(Tasks::One));
     wasmtime_wasi::p1::add_to_linker_async(&mut linker, |guest: &mut Guest01| &mut guest.wasi)?;
     Ok(linker)
 }
@@ -106,10 +125,10 @@ mod tests {
             instances_max: 1,
         };
         let engine = Engine::new(&config).unwrap();
-        let linker = component_linker(&engine).unwrap();
+        let linker = component_linker03(engine.of(Tasks::Many)).unwrap();
         for interface in imports::claimed() {
             let text = format!(r#"(component (import "{interface}" (instance)))"#);
-            let component = component::Component::new(&engine.inner, text).unwrap();
+            let component = component::Component::new(linker.engine(), text).unwrap();
             linker.instantiate_pre(&component).unwrap_or_else(|error| {
                 panic!("`{interface}` is claimed but not linked: {error:#}")
             });

@@ -9,7 +9,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::artifact::{self, ArtifactCode, LoadError};
+use crate::artifact::{self, ArtifactCode, LoadError, LoadFault};
 use crate::engine::Engine;
 use crate::host::dirs::OpenedDirs;
 use crate::powers::{Deployment, NodePowers, Powers};
@@ -38,7 +38,12 @@ impl Mapper {
     /// The artifact is damaged or made for another engine: compile the component again. Or a
     /// granted folder cannot be opened, or a secret not be put into requests.
     pub fn map(&self, artifact: &Path, deployment: Arc<Deployment>) -> Result<Mapped, LoadError> {
-        let code = artifact::map(&self.engine, artifact).map_err(|error| error.of(artifact))?;
+        let map = || {
+            let tasks = artifact::tasks_of(&self.engine, artifact);
+            let tasks = tasks.ok_or_else(|| wasmtime::format_err!("its name is not ours"))?;
+            artifact::map(self.engine.of(tasks), artifact)
+        };
+        let code = map().map_err(|error: LoadFault| error.of(artifact))?;
         let powers = self.powers.of(&deployment)?;
         let usage = deployment.usage.as_ref();
         let grants = &deployment.revision.grants;

@@ -45,10 +45,15 @@ impl Watch {
     /// The outcome is noted while the call, and the store that it borrows, still stand: taking
     /// them down closes the channels of the response, and whoever sees them close asks for the
     /// outcome.
-    pub(crate) async fn over(&self, call: impl Future<Output = wasmtime::Result<()>>) {
+    ///
+    /// Says whether the guest came to its end by itself: its functions returned, and nothing of
+    /// it runs any more.
+    pub(crate) async fn over(&self, call: impl Future<Output = wasmtime::Result<()>>) -> bool {
         let mut call = pin!(call);
         let guarded = AssertUnwindSafe(self.in_turns(call.as_mut())).catch_unwind();
-        let outcome = match timeout_at(self.deadline, guarded).await {
+        let ended = timeout_at(self.deadline, guarded).await;
+        let returned = matches!(ended, Ok(Ok(Some(Ok(())))));
+        let outcome = match ended {
             Ok(Ok(Some(Ok(())))) => Outcome::Responded,
             Ok(Ok(Some(Err(error)))) => of_error(&error, &self.limits, &self.vitals),
             Ok(Ok(None)) => Outcome::OutOfCpu {
@@ -66,6 +71,7 @@ impl Watch {
         if self.vitals.memory_peak_bytes() >= LARGE_BYTES {
             self.contender.pays_until_dropped();
         }
+        returned
     }
 
     /// Polls the guest whenever it is its turn. `None`: it has used up its processor time.
@@ -152,6 +158,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::cpu::Pace;
     use crate::turns::Turns;
 
     async fn check(call: impl Future<Output = wasmtime::Result<()>>) -> Outcome {
@@ -167,7 +174,7 @@ mod tests {
         let watch = Watch {
             deadline,
             limits,
-            stopwatch: Stopwatch::new(Arc::clone(&vitals), deadline),
+            stopwatch: Stopwatch::new(Arc::clone(&vitals), Arc::new(Pace::new(deadline))),
             vitals,
             contender: Turns::default().share(100).contender(),
         };

@@ -208,6 +208,15 @@ impl Powers {
     }
 }
 
+impl Lent {
+    /// Lends the same to the instance's next invocation: what may be called, sent and fetched is
+    /// whole again, and refusals are told in its name. Addresses that the instance was told stay.
+    pub(crate) fn renew(&self, request_id: &Arc<str>) {
+        self.denials.renew(request_id);
+        self.budget.renew();
+    }
+}
+
 #[cfg(test)]
 impl Lent {
     /// What an invocation holds of these grants under this policy, with no name server to ask.
@@ -226,6 +235,7 @@ impl Lent {
             digest: midge_model::Digest::of(b""),
             grants,
             limits: Limits::SAFE,
+            isolation: midge_model::Isolation::Fresh,
             routes: Vec::new(),
         };
         let secrets = BTreeMap::new();

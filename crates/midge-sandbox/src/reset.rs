@@ -28,17 +28,19 @@ impl ResetMechanism {
     /// The one for instances that get their memory like this, on this machine.
     pub(crate) fn here(allocation: Allocation) -> Self {
         let can_scan = PoolingAllocationConfig::is_pagemap_scan_available();
-        Self::of(allocation, can_scan, swap_areas())
+        let stay = swap_areas() == Some(0) && !pages_migrate();
+        Self::of(allocation, can_scan && stay)
     }
 
-    /// Resetting by `PAGEMAP_SCAN` is safe only without swap: a dirty page that was swapped out
-    /// is neither reset nor given back (an open upstream report, wasmtime PR 14357), so the next
-    /// instance would read old data.
-    fn of(allocation: Allocation, can_scan: bool, swap_areas: Option<usize>) -> Self {
-        match (allocation, can_scan, swap_areas) {
-            (Allocation::OnDemand, _, _) => Self::NoReuse,
-            (Allocation::Pooling, true, Some(0)) => Self::WrittenPages,
-            (Allocation::Pooling, _, _) => Self::GivenBack,
+    /// Resetting by `PAGEMAP_SCAN` is safe only where every page that was written is in its place.
+    /// One that was swapped out (wasmtime PR 14357), and one that the kernel is just moving to
+    /// other memory, is neither reset nor given back, so the next instance would read old data:
+    /// `docs/decisions/0033-pages-that-move.md`.
+    fn of(allocation: Allocation, can_scan_all: bool) -> Self {
+        match (allocation, can_scan_all) {
+            (Allocation::OnDemand, _) => Self::NoReuse,
+            (Allocation::Pooling, true) => Self::WrittenPages,
+            (Allocation::Pooling, false) => Self::GivenBack,
         }
     }
 
@@ -46,8 +48,8 @@ impl ResetMechanism {
     pub fn why_safe(self) -> String {
         match self {
             Self::WrittenPages => format!(
-                "the kernel names every page that was written, because this machine cannot swap one \
-                 out: {}; {}",
+                "the kernel names every page that was written, because it moves none to other memory \
+                 and cannot swap one out: {}; {}",
                 swap_areas().map_or_else(|| "/proc/swaps is unreadable".to_owned(), |areas| {
                     format!("/proc/swaps lists {areas} areas")
                 }),
@@ -89,6 +91,18 @@ fn swap_areas() -> Option<usize> {
     Some(areas_in(&swaps))
 }
 
+/// Whether this kernel can move a page while somebody uses it (compaction, balancing, hotplug).
+/// Nearly all can. One that does not say counts as one that can.
+fn pages_migrate() -> bool {
+    let counts = std::fs::read_to_string("/proc/vmstat");
+    counts.map_or(true, |counts| counts_migrations(&counts))
+}
+
+/// Only kernels that move pages count how many they moved.
+fn counts_migrations(counts: &str) -> bool {
+    counts.lines().any(|line| line.starts_with("pgmigrate_"))
+}
+
 /// The first line is the heading; each further line is a swap area.
 fn areas_in(swaps: &str) -> usize {
     swaps.lines().skip(1).count()
@@ -118,14 +132,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pages_are_scanned_only_where_none_can_be_swapped_out() {
-        let pooled = |can_scan, areas| ResetMechanism::of(Allocation::Pooling, can_scan, areas);
-        assert_eq!(pooled(true, Some(0)), ResetMechanism::WrittenPages);
-        assert_eq!(pooled(true, Some(1)), ResetMechanism::GivenBack);
-        assert_eq!(pooled(true, None), ResetMechanism::GivenBack);
-        assert_eq!(pooled(false, Some(0)), ResetMechanism::GivenBack);
-        let on_demand = ResetMechanism::of(Allocation::OnDemand, true, Some(0));
+    fn pages_are_scanned_only_where_all_are_in_their_places() {
+        let pooled = |all| ResetMechanism::of(Allocation::Pooling, all);
+        assert_eq!(pooled(true), ResetMechanism::WrittenPages);
+        assert_eq!(pooled(false), ResetMechanism::GivenBack);
+        let on_demand = ResetMechanism::of(Allocation::OnDemand, true);
         assert_eq!(on_demand, ResetMechanism::NoReuse);
+    }
+
+    /// What was seen to go wrong where pages move: the scan takes none of them for written.
+    #[test]
+    fn where_pages_move_everything_is_given_back() {
+        assert!(counts_migrations("nr_dirty 1\npgmigrate_success 7\n"));
+        assert!(!counts_migrations("nr_dirty 1\npgfault 7\n"));
+        if pages_migrate() {
+            let here = ResetMechanism::here(Allocation::Pooling);
+            assert_eq!(here, ResetMechanism::GivenBack);
+        }
     }
 
     #[test]

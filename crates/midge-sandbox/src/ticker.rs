@@ -39,7 +39,7 @@ impl Ticker {
     pub(crate) fn start(engine: &Engine) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let seen_by_thread = Arc::clone(&shared);
-        let engine = engine.inner.clone();
+        let engine = engine.clone();
         let thread = std::thread::Builder::new()
             .name("midge-ticker".to_owned())
             .spawn(move || tick(&seen_by_thread, &engine))?
@@ -76,11 +76,11 @@ impl Drop for Running {
     }
 }
 
-fn tick(shared: &Shared, engine: &wasmtime::Engine) {
+fn tick(shared: &Shared, engine: &Engine) {
     let mut idle_ticks = 0;
     while !shared.ended.load(Ordering::SeqCst) {
         std::thread::sleep(TICK);
-        engine.increment_epoch();
+        engine.tick();
         if shared.running.load(Ordering::SeqCst) > 0 {
             idle_ticks = 0;
             continue;

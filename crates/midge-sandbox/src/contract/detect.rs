@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use midge_model::IsolationLevel;
 use serde::Serialize;
 
 /// How a file is run. Detected, never declared.
@@ -40,6 +41,26 @@ impl Contract {
             .iter()
             .find(|(prefix, _)| exports.iter().any(|export| is_release(prefix, export)))
             .map(|&(_, contract)| contract)
+    }
+
+    /// The widest isolation that its instances can have, and why no wider one.
+    pub(crate) fn widest_isolation(self) -> (IsolationLevel, &'static str) {
+        match self {
+            Self::Http03 => (
+                IsolationLevel::Serial,
+                "this version of midge asks an instance one thing at a time",
+            ),
+            Self::Http02 => (
+                IsolationLevel::Serial,
+                "an HTTP handler of WASI 0.2 answers one request at a time",
+            ),
+            Self::Command02 | Self::Command03 | Self::Command01 => (
+                IsolationLevel::Fresh,
+                "a command runs once, from the start of its `main` to its end",
+            ),
+            // Until it is made into a component nobody can tell.
+            Self::AdaptedModule => (IsolationLevel::Shared, "there is no wider one"),
+        }
     }
 }
 

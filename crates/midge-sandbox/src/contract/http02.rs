@@ -4,7 +4,7 @@
 use http::Request;
 use wasmtime::Store;
 use wasmtime_wasi_http::WasiHttpView;
-use wasmtime_wasi_http::p2::bindings::ProxyPre;
+use wasmtime_wasi_http::p2::bindings::Proxy;
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 
 use crate::body::{GuestBody, RequestBody};
@@ -13,13 +13,12 @@ use crate::guest::Guest;
 
 /// Runs one invocation to the end of the guest.
 pub(crate) async fn call(
-    pre: &ProxyPre<Guest>,
+    proxy: &Proxy,
     store: &mut Store<Guest>,
     request: Request<RequestBody>,
     https: bool,
     head: HeadSender,
 ) -> wasmtime::Result<()> {
-    let proxy = head.instantiated(pre.instantiate_async(&mut *store).await)?;
     let scheme = if https { Scheme::Https } else { Scheme::Http };
     let request = store
         .data_mut()

@@ -11,7 +11,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use tokio::sync::oneshot;
 use wasmtime::Store;
 use wasmtime_wasi_http::p3;
-use wasmtime_wasi_http::p3::bindings::ServicePre;
+use wasmtime_wasi_http::p3::bindings::Service;
 use wasmtime_wasi_http::{FieldMap, WasiHttpView};
 
 use crate::body::{GuestBody, RequestBody};
@@ -23,13 +23,12 @@ use crate::guest::Guest;
 /// A busy guest blocks the event loop below, timers inside it included, so the
 /// deadline must be kept outside of this future.
 pub(crate) async fn call(
-    pre: &ServicePre<Guest>,
+    service: &Service,
     store: &mut Store<Guest>,
     request: Request<RequestBody>,
     https: bool,
     head: HeadSender,
 ) -> wasmtime::Result<()> {
-    let service = head.instantiated(pre.instantiate_async(&mut *store).await)?;
     let (request, transmitted) = to_wasi(store, request, https);
     store
         .run_concurrent(async |accessor| {

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use http::Response;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use wasmtime::component;
+use wasmtime::{Store, component};
 use wasmtime_wasi::p2::bindings::CommandPre as Command02Pre;
 use wasmtime_wasi::p3::bindings::CommandPre as Command03Pre;
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
@@ -27,6 +27,7 @@ pub use self::detect::Contract;
 
 use crate::body::GuestBody;
 use crate::guest::{Guest, Guest01};
+use crate::instance::Instantiated;
 use crate::limits::Vitals;
 
 /// A function's code, linked and ready to be instantiated.
@@ -50,6 +51,17 @@ pub(crate) enum CommandProgram {
     V03(Command03Pre<Guest>),
 }
 
+impl CommandProgram {
+    /// The engine that its stores are of.
+    pub(crate) fn engine(&self) -> &wasmtime::Engine {
+        match self {
+            Self::Preview1(pre) => pre.module().engine(),
+            Self::V02(pre) => pre.engine(),
+            Self::V03(pre) => pre.engine(),
+        }
+    }
+}
+
 impl Program {
     /// A component's program, by the contract that its exports follow.
     pub(crate) fn of_component(pre: component::InstancePre<Guest>) -> wasmtime::Result<Self> {
@@ -66,6 +78,27 @@ impl Program {
             Some(Contract::Command01 | Contract::AdaptedModule) | None => {
                 wasmtime::bail!("the component exports none of the functions Midge can call")
             }
+        })
+    }
+}
+
+impl HttpProgram {
+    /// The engine that its stores are of.
+    pub(crate) fn engine(&self) -> &wasmtime::Engine {
+        match self {
+            Self::V02(pre) => pre.engine(),
+            Self::V03(pre) => pre.engine(),
+        }
+    }
+
+    /// A new instance of it, in this store.
+    pub(crate) async fn instantiate(
+        &self,
+        store: &mut Store<Guest>,
+    ) -> wasmtime::Result<Instantiated> {
+        Ok(match self {
+            Self::V02(pre) => Instantiated::V02(pre.instantiate_async(store).await?),
+            Self::V03(pre) => Instantiated::V03(pre.instantiate_async(store).await?),
         })
     }
 }
@@ -102,13 +135,14 @@ impl HeadSender {
     }
 
     /// Notes how long instantiation took and hands the instance on.
-    fn instantiated<T>(&self, instance: wasmtime::Result<T>) -> wasmtime::Result<T> {
+    pub(crate) fn instantiated<T>(&self, instance: wasmtime::Result<T>) -> wasmtime::Result<T> {
         self.vitals.note_instantiated(self.started.elapsed());
         instance
     }
 
     /// Nobody listening means that the client has gone; the invocation is being cancelled.
     fn send(self, response: Response<GuestBody>) {
+        self.vitals.note_answered();
         drop(self.sender.send(Ok(response)));
     }
 

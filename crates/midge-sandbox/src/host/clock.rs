@@ -4,7 +4,7 @@
 //! machine's own clocks. Fine clocks are what a guest measures caches and its neighbours
 //! by. All contracts read these two; times of files are the file system's own.
 //!
-//! **Invariant:** a coarse clock never runs backwards: it is the fine one, rounded down.
+//! **Invariant:** a coarse clock never runs backwards: it is the fine one, rounded to whole steps.
 
 use std::time::Duration;
 
@@ -50,9 +50,11 @@ impl HostMonotonicClock for Coarse<MonotonicClock> {
         self.0.resolution().max(STEP_NANOS)
     }
 
+    /// The fine clock begins at zero with the instance. This one is a step ahead of it, because
+    /// some languages take zero for a broken clock (Go's runtime ends itself).
     fn now(&self) -> u64 {
         let now = self.0.now();
-        now - now % STEP_NANOS
+        (now - now % STEP_NANOS).saturating_add(STEP_NANOS)
     }
 }
 
@@ -70,6 +72,12 @@ mod tests {
         }
         assert_eq!(wall.resolution(), STEP);
         assert_eq!(monotonic.resolution(), STEP_NANOS);
+    }
+
+    /// Go's runtime calls a clock broken that answers zero.
+    #[test]
+    fn a_new_instance_is_never_told_zero() {
+        assert!(Coarse(MonotonicClock::new()).now() > 0);
     }
 
     #[test]

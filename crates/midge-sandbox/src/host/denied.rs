@@ -8,6 +8,7 @@
 //! its log [`DENIALS_TOLD_MAX`] lines per invocation, of text that is cut and escaped.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::guest_log::LogLabel;
 
@@ -22,7 +23,8 @@ const STREAM: &str = "denied";
 
 /// The refusals of one invocation.
 pub(crate) struct Denials {
-    label: LogLabel,
+    /// Another one for each invocation of an instance.
+    label: Mutex<LogLabel>,
     count: AtomicU32,
 }
 
@@ -51,9 +53,19 @@ pub(crate) enum Remedy {
 impl Denials {
     pub(crate) fn new(label: LogLabel) -> Self {
         Self {
-            label,
+            label: Mutex::new(label),
             count: AtomicU32::new(0),
         }
+    }
+
+    /// Counts and tells for the next invocation from here on.
+    pub(crate) fn renew(&self, request_id: &Arc<str>) {
+        self.label().request_id = Arc::clone(request_id);
+        self.count.store(0, Ordering::Relaxed);
+    }
+
+    fn label(&self) -> MutexGuard<'_, LogLabel> {
+        self.label.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes one line into the function's log, as long as there are not too many.
@@ -62,9 +74,10 @@ impl Denials {
         if before >= DENIALS_TOLD_MAX {
             return;
         }
-        let line = denial.line(self.label.function.as_str());
-        if self.label.may_write(STREAM, &line) {
-            self.label.emit(STREAM, &line);
+        let label = self.label();
+        let line = denial.line(label.function.as_str());
+        if label.may_write(STREAM, &line) {
+            label.emit(STREAM, &line);
         }
     }
 

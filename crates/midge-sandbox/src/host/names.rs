@@ -27,8 +27,12 @@ use crate::net::resolver::ResolveError;
 use crate::powers::Lent;
 
 /// Replaces the look-up of names. What the engine linked before must be replaceable.
-pub(crate) fn add_to_linker(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    names02::add_to_linker::<Guest, HasSelf<Guest>>(linker, |guest| guest)?;
+pub(crate) fn link02(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    names02::add_to_linker::<Guest, HasSelf<Guest>>(linker, |guest| guest)
+}
+
+/// The same in 0.3.
+pub(crate) fn link03(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     names03::add_to_linker::<Guest, Names>(linker, |guest| guest)
 }
 

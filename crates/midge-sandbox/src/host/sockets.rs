@@ -15,7 +15,7 @@ mod rules;
 
 use std::sync::Arc;
 
-pub(crate) use count::{OpenSockets, add_to_linker, descriptors_max};
+pub(crate) use count::{OpenSockets, descriptors_max, link02, link03};
 pub(crate) use handed::Handed;
 use midge_model::{Grants, HostName, NetGrant, Use};
 use wasmtime::component::Resource;

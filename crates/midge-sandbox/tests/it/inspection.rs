@@ -2,6 +2,7 @@
 //! cannot run.
 
 use insta::assert_snapshot;
+use midge_model::{Isolation, IsolationLevel};
 use midge_sandbox::inspect;
 
 fn check(source: &[u8]) -> String {
@@ -103,4 +104,44 @@ fn a_damaged_file_is_told_or_refused_and_never_panics() {
             }
         }
     }
+}
+
+#[test]
+fn files_are_isolated_as_far_as_their_contract_goes() {
+    let check = |name: &str, level| {
+        let file = inspect(&std::fs::read(midge_testkit::fixture(name)).unwrap()).unwrap();
+        match file.reusable().check(&Isolation::of_level(level)) {
+            Ok(()) => "ok".to_owned(),
+            Err(error) => format!("error: {error}\nhint: {}", error.hint().unwrap()),
+        }
+    };
+    let every = [
+        "http02-echo.wasm",
+        "http03-echo.wasm",
+        "adapted-reactor.wasm",
+        "command01-echo.wasm",
+        "command02-echo.wasm",
+        "command03-echo.wasm",
+    ];
+    for name in every {
+        assert_eq!(check(name, IsolationLevel::Fresh), "ok");
+        let serial = check(name, IsolationLevel::Serial);
+        assert_eq!(
+            serial == "ok",
+            !name.starts_with("command"),
+            "{name}: {serial}"
+        );
+    }
+    assert_snapshot!(check("command02-echo.wasm", IsolationLevel::Serial), @r#"
+    error: isolation `serial` is not for this file: a command runs once, from the start of its `main` to its end
+    hint: isolation = "fresh"
+    "#);
+    assert_snapshot!(check("http02-echo.wasm", IsolationLevel::Shared), @r#"
+    error: isolation `shared` is not for this file: an HTTP handler of WASI 0.2 answers one request at a time
+    hint: isolation = "serial"
+    "#);
+    assert_snapshot!(check("http03-echo.wasm", IsolationLevel::Shared), @r#"
+    error: isolation `shared` is not for this file: this version of midge asks an instance one thing at a time
+    hint: isolation = "serial"
+    "#);
 }

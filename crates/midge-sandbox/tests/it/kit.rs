@@ -1,5 +1,6 @@
 //! Loads a committed guest and runs it once: `Guest::of("http02-echo.wasm").get("/")`.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -9,12 +10,13 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use http_body::Body;
 use midge_model::{
-    Digest, Grants, Limits, NamespaceName, Outcome, Policy, RequestId, Revision, SecretText,
+    Digest, Grants, Isolation, IsolationLevel, Limits, NamespaceName, Outcome, Policy, RequestId,
+    Revision, SecretText,
 };
 use midge_sandbox::{
-    Aborted, Allocation, Answer, ArtifactCache, Caller, Deployment, DnsConfig, Invocation,
-    LoadError, LoadedFunction, Lookup, NodePowers, PowersConfig, RequestBody, ResponseBody,
-    RootsConfig, Sandbox, SandboxConfig, UsageCells, compile,
+    Aborted, Allocation, Answer, ArtifactCache, Caller, Deployment, DnsConfig, Instance,
+    Invocation, KeepsNone, LoadError, LoadedFunction, Lookup, NodePowers, Permit, PowersConfig,
+    RequestBody, ResponseBody, RootsConfig, Sandbox, SandboxConfig, UsageCells, compile,
 };
 use tokio::task::LocalSet;
 use tokio::time::Instant;
@@ -30,6 +32,7 @@ pub(crate) struct Guest {
     source: Vec<u8>,
     limits: Limits,
     grants: Grants,
+    isolation: Isolation,
     secrets: BTreeMap<String, SecretText>,
     usage: Option<UsageCells>,
     powers: PowersConfig,
@@ -67,10 +70,17 @@ impl Guest {
             source: source.to_vec(),
             limits: Limits::SAFE,
             grants: Grants::default(),
+            isolation: Isolation::Fresh,
             secrets: BTreeMap::new(),
             usage: None,
             powers: powers(),
         }
+    }
+
+    /// Lets its instances be asked again.
+    pub(crate) fn serial(mut self) -> Self {
+        self.isolation = Isolation::of_level(IsolationLevel::Serial);
+        self
     }
 
     /// Makes it another function than the guests of other names.
@@ -161,6 +171,7 @@ impl Guest {
                 digest,
                 grants: self.grants,
                 limits: self.limits,
+                isolation: self.isolation,
                 routes: Vec::new(),
             },
             secrets: self.secrets,
@@ -192,8 +203,53 @@ pub(crate) async fn invoke(
 /// The same with a permit to watch: it is dropped when the guest is gone.
 pub(crate) async fn invoke_with(
     function: &Rc<LoadedFunction>,
-    mut request: Request<RequestBody>,
+    request: Request<RequestBody>,
     permit: Box<dyn std::any::Any>,
+) -> Result<Answer, Outcome> {
+    invoke_in(function, request, Box::new(KeepsNone(permit)), None).await
+}
+
+/// Where an instance waits between two invocations.
+#[derive(Clone, Default)]
+pub(crate) struct Shelf(pub(crate) Rc<RefCell<Option<Instance>>>);
+
+impl Permit for Shelf {
+    fn keep(self: Box<Self>, instance: Instance) {
+        *self.0.borrow_mut() = Some(instance);
+    }
+}
+
+/// Asks the instance on the shelf, or a new one, and waits until it is there again or gone.
+pub(crate) async fn ask_again(
+    function: &Rc<LoadedFunction>,
+    shelf: &Shelf,
+    path: &str,
+) -> (Result<String, Outcome>, u32) {
+    let request = Request::get(path).body(RequestBody::empty()).unwrap();
+    let instance = shelf.0.borrow_mut().take();
+    let answer = invoke_in(function, request, Box::new(shelf.clone()), instance).await;
+    let (answer, nth) = match answer {
+        Ok(answer) => {
+            let nth = answer.instance.unwrap().nth;
+            (reply(answer).await, nth)
+        }
+        Err(outcome) => (Err(outcome), 0),
+    };
+    while Rc::strong_count(&shelf.0) > 1 {
+        tokio::task::yield_now().await;
+    }
+    let text = answer.and_then(|reply| {
+        let body = reply.body?;
+        Ok(String::from_utf8_lossy(&body).into_owned())
+    });
+    (text, nth)
+}
+
+async fn invoke_in(
+    function: &Rc<LoadedFunction>,
+    mut request: Request<RequestBody>,
+    permit: Box<dyn Permit>,
+    instance: Option<Instance>,
 ) -> Result<Answer, Outcome> {
     if !request.headers().contains_key("host") {
         request
@@ -212,6 +268,7 @@ pub(crate) async fn invoke_with(
         mount: "",
         deadline: Instant::now() + function.revision().limits.time,
         permit,
+        instance,
         ended: None,
     };
     function.invoke(invocation).await

@@ -3,6 +3,7 @@
 //! One binary of modules, so that guests and helpers are linked once.
 #![expect(clippy::unwrap_used, reason = "tests panic on what they do not expect")]
 
+mod again;
 mod artifacts;
 mod budgets;
 mod calls;
@@ -19,4 +20,5 @@ mod load;
 mod moved;
 mod outbound;
 mod powers;
+mod resident;
 mod sockets;

@@ -35,6 +35,15 @@ impl Budget {
         }
     }
 
+    /// Makes it whole again, for the next invocation of the instance. What the one before left
+    /// running takes from it too.
+    pub(crate) fn renew(&self) {
+        self.calls_left
+            .store(self.calls_max.into(), Ordering::Relaxed);
+        self.bytes_left.store(self.bytes_max, Ordering::Relaxed);
+        self.bytes_told.store(false, Ordering::Relaxed);
+    }
+
     /// Takes one call, for `what`.
     pub(crate) fn take_call(&self, denials: &Denials, what: &dyn fmt::Display) -> bool {
         let taken = take(&self.calls_left, 1);

@@ -39,10 +39,14 @@ use crate::host::denied::{Denial, Remedy};
 const TYPES_03: &str = "wasi:sockets/types@0.3.0";
 
 /// Replaces what makes sockets. What the engine linked before must be replaceable.
-pub(crate) fn add_to_linker(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+pub(crate) fn link02(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     tcp_create_socket::add_to_linker::<Guest, HasSelf<Guest>>(linker, |guest| guest)?;
     udp_create_socket::add_to_linker::<Guest, HasSelf<Guest>>(linker, |guest| guest)?;
-    bytes02::add_to_linker(linker)?;
+    bytes02::add_to_linker(linker)
+}
+
+/// The same in 0.3.
+pub(crate) fn link03(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     let mut types = linker.instance(TYPES_03)?;
     types.func_wrap("[static]tcp-socket.create", create_tcp_03)?;
     types.func_wrap_async("[static]udp-socket.create", |store, (family,)| {

@@ -6,7 +6,7 @@ use wasmtime::Store;
 use wasmtime::component::Accessor;
 
 use super::*;
-use crate::engine::{Allocation, Engine, SandboxConfig};
+use crate::engine::{Allocation, Engine, SandboxConfig, Tasks};
 use crate::guest;
 use crate::guest_log::LogLabel;
 use crate::host::dirs::OpenedDirs;
@@ -31,7 +31,7 @@ fn store() -> Store<Guest> {
         allocation: Allocation::OnDemand,
         instances_max: 1,
     };
-    Store::new(&Engine::new(&config).unwrap().inner, guest)
+    Store::new(Engine::new(&config).unwrap().of(Tasks::Many), guest)
 }
 
 /// A connected socket of 0.3, by its handle.
