@@ -11,6 +11,7 @@
 
 mod difference;
 mod grants;
+mod isolation;
 mod limits;
 #[cfg(test)]
 mod tests;
@@ -18,9 +19,11 @@ mod text;
 mod traffic;
 
 pub use difference::{
-    ComponentChange, Difference, DifferenceKind, GrantChange, LimitChange, RouteChange,
+    ComponentChange, Difference, DifferenceKind, GrantChange, IsolationChange, LimitChange,
+    RouteChange,
 };
 pub use grants::{Clock, DirGrant, DirMode, Grants, SecretExposure, SecretGrant, SecretInjection};
+pub use isolation::{Isolation, IsolationLevel};
 pub use limits::{Limits, LimitsPatch, Quota, QuotaPatch};
 pub use text::{
     AuditId, Component, Digest, DurationText, EntityTag, FunctionName, HttpGrant, IdempotencyKey,

@@ -94,7 +94,8 @@ impl Control {
             return Err(missing(namespace, &revision.digest));
         }
         let needs = self.needs(namespace, &revision.digest).await?;
-        let warnings = unanswered_imports(&needs, &revision.grants);
+        needs.check_isolation(&revision.isolation)?;
+        let warnings = unanswered_imports(&needs.grants, &revision.grants);
         let standing = self.standing(target).await?;
         wanted.check(&self.config, standing.as_ref(), if_match)?;
         let compile_ms = self.compiled(target, &wanted).await?;

@@ -132,6 +132,9 @@ impl Control {
             revisions: record.revisions.clone(),
             keep: record.keep,
             routes: standing.routes(),
+            isolation: standing
+                .main()
+                .map_or_else(Default::default, |main| main.revision.isolation.level()),
             created_at: record.created_at,
             updated_at: record.updated_at,
             version: standing.version.get(),
@@ -161,6 +164,7 @@ impl Control {
             routes: revision.routes,
             grants: revision.grants,
             limits: revision.limits,
+            isolation: revision.isolation,
             created_at: found.created_at,
             created_by: found.created_by,
             message: found.message,

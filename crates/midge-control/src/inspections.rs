@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use midge_api::ErrorCode;
-use midge_model::{Digest, NamespaceName};
-use midge_sandbox::InspectError;
+use midge_model::{Digest, Isolation, NamespaceName};
+use midge_sandbox::{InspectError, Reusable};
 use tokio::sync::Semaphore;
 
 use crate::components::{is_binary, missing, not_binary};
@@ -27,8 +27,25 @@ const INSPECTION_WAIT_MAX: Duration = Duration::from_secs(30);
 /// The most components whose needs are remembered.
 const NEEDS_MAX: usize = 1_024;
 
-/// The kinds of grants that a component's imports need, each once.
-pub(crate) type Needs = Arc<[&'static str]>;
+/// What is remembered of a component.
+#[derive(Debug, Clone)]
+pub(crate) struct Needs {
+    /// The kinds of grants that its imports need, each once.
+    pub(crate) grants: Arc<[&'static str]>,
+    reusable: Reusable,
+}
+
+impl Needs {
+    /// Refuses an isolation that the component's contract does not allow.
+    ///
+    /// # Errors
+    ///
+    /// What it allows instead.
+    pub(crate) fn check_isolation(&self, isolation: &Isolation) -> Result<(), ControlError> {
+        let checked = self.reusable.check(isolation);
+        checked.map_err(refused)
+    }
+}
 
 /// What was read, and who reads.
 #[derive(Debug)]
@@ -105,19 +122,24 @@ impl Control {
                     needs.push(need);
                 }
             }
-            Ok(Needs::from(needs))
+            Ok(Needs {
+                grants: needs.into(),
+                reusable: inspection.reusable(),
+            })
         });
         let inspected: Result<Needs, InspectError> =
             inspected.await.map_err(ControlError::internal)?;
-        let needs = inspected.map_err(|error| {
-            let hint = error.hint();
-            ControlError::new(ErrorCode::RefusedComponent, error.to_string())
-                .with_hint_if(hint)
-                .because(error)
-        })?;
+        let needs = inspected.map_err(refused)?;
         self.inspections.remember(*digest, &needs);
         Ok(needs)
     }
+}
+
+fn refused(error: InspectError) -> ControlError {
+    let hint = error.hint();
+    ControlError::new(ErrorCode::RefusedComponent, error.to_string())
+        .with_hint_if(hint)
+        .because(error)
 }
 
 fn busy() -> ControlError {

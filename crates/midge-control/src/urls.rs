@@ -102,6 +102,7 @@ mod tests {
             digest: Digest::of(b""),
             grants: Grants::default(),
             limits: Limits::SAFE,
+            isolation: midge_model::Isolation::Fresh,
             routes: routes.iter().map(|route| route.parse().unwrap()).collect(),
         };
         config.urls(&revision).join(" ")

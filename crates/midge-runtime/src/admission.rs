@@ -11,12 +11,13 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use midge_model::{Limits, NamespaceName, Refusal};
+use midge_model::{Isolation, Limits, NamespaceName, Refusal};
+use midge_sandbox::{Instance, Permit};
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::counters::Counters;
-use crate::instances::{Claim, Held, Instances, Permit};
+use crate::instances::{Claim, Held, Instances, Slots};
 
 /// Slots that other workers give back make no noise here; the head of a queue looks
 /// again this often.
@@ -45,6 +46,8 @@ pub(crate) struct Gate {
     /// Lets one waiter at a time look for a slot, first come first served.
     turn: Semaphore,
     freed: Notify,
+    /// How long its instances wait for a request, if they do.
+    idle: Option<Duration>,
 }
 
 /// Where a function's running invocations are counted.
@@ -58,7 +61,7 @@ pub(crate) struct Place {
 /// The right to run one invocation; gives its slots back when dropped.
 pub(crate) struct Slot {
     gate: Rc<Gate>,
-    _instance: Permit,
+    slots: Option<Slots>,
 }
 
 impl Gate {
@@ -87,6 +90,7 @@ impl Gate {
             waiting: Cell::new(0),
             turn: Semaphore::new(1),
             freed: Notify::new(),
+            idle: needs.isolation.reuse().map(|reuse| reuse.idle),
         })
     }
 
@@ -99,14 +103,21 @@ impl Gate {
         // What waits here has passed its function's gate, so there are no more than the sum of
         // their concurrency limits.
         let deadline = deadline.min(Instant::now() + WORKER_WAIT_MAX);
-        let instance = timeout_at(deadline, self.instances.take(&self.claim))
+        let slots = timeout_at(deadline, self.instances.take(&self.claim))
             .await
             .map_err(|_| Refusal::NodeFull)?;
         std::mem::forget(taken);
+        // What waits holds descriptors, too.
+        self.instances.drop_beyond(self.here_max, &self.here);
         Ok(Slot {
             gate: Rc::clone(self),
-            _instance: instance,
+            slots: Some(slots),
         })
+    }
+
+    /// Drops the instances that wait for requests of this revision, and keeps none from here on.
+    pub(crate) fn close(&self) {
+        self.claim.close(&self.instances);
     }
 
     async fn take_or_wait(&self, deadline: Instant) -> Result<(), Refusal> {
@@ -157,6 +168,21 @@ impl Gate {
     }
 }
 
+impl Slot {
+    /// An instance that waited for this request.
+    pub(crate) fn take_instance(&mut self) -> Option<Instance> {
+        self.slots.as_mut()?.take_instance()
+    }
+}
+
+impl Permit for Slot {
+    fn keep(mut self: Box<Self>, instance: Instance) {
+        if let Some((slots, idle)) = self.slots.take().zip(self.gate.idle) {
+            slots.keep(instance, idle);
+        }
+    }
+}
+
 impl Drop for Slot {
     fn drop(&mut self) {
         self.gate.give_back();
@@ -197,6 +223,8 @@ pub(crate) struct Needs<'a> {
     pub(crate) slots: u32,
     /// Descriptors that it may have open.
     pub(crate) descriptors: u32,
+    /// Whether it is used again.
+    pub(crate) isolation: &'a Isolation,
 }
 
 #[cfg(test)]
@@ -228,6 +256,7 @@ mod tests {
             held: &Rc::default(),
             slots,
             descriptors: 0,
+            isolation: &Isolation::Fresh,
         };
         Gate::new(place, &limits, needs, instances)
     }
@@ -317,6 +346,7 @@ mod tests {
             held: &Rc::default(),
             slots: 1,
             descriptors: 100,
+            isolation: &Isolation::Fresh,
         };
         let gate = Gate::new(place, &Limits::SAFE, needs, &pool(100));
         let mut held = Vec::new();

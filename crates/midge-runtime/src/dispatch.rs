@@ -12,14 +12,15 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use midge_model::{FunctionName, NamespaceName, Outcome, Refusal, RevisionNumber, RouteConflict};
-use midge_sandbox::{Caller, Invocation, LoadedFunction, RequestBody, ResponseBody};
+use midge_sandbox::{Caller, InstanceUse, Invocation, LoadedFunction, RequestBody, ResponseBody};
 use tokio::time::Instant;
 
 use crate::admission::{Gate, Needs, Place};
 use crate::counters::Counters;
+use crate::eviction::{Loaded, LoadedBounds, LoadedCounts};
 use crate::function::{Function, Kept, Lasting, Prepared, Published, Running};
 use crate::instances::{Instances, WorkerBounds};
-use crate::loading::{LoadFailure, Loader, Visited};
+use crate::loading::{Few, LoadFailure, Loader};
 use crate::table::{Table, Target};
 use crate::tally::{Counted, FunctionTally, Tallies};
 
@@ -30,7 +31,11 @@ pub struct Dispatcher {
     counters: Counters,
     worker: usize,
     loader: Rc<dyn Loader>,
-    visited: Visited<Kept>,
+    loaded: Rc<Loaded<Kept>>,
+    /// Revisions that are loaded only because somebody asked for them by their address.
+    visited: Few<Kept>,
+    /// Revisions that were loaded in advance.
+    in_advance: Few<Kept>,
     tallies: Rc<Tallies>,
 }
 
@@ -38,6 +43,8 @@ pub struct Dispatcher {
 pub struct DispatcherParts {
     /// What the worker has for its guests.
     pub bounds: WorkerBounds,
+    /// How much may be loaded at a time.
+    pub loaded: LoadedBounds,
     /// Below which host functions have addresses; empty where none has.
     pub domain: String,
     /// Where the node's invocations are counted.
@@ -80,6 +87,8 @@ pub struct Receipt {
     pub cpu: Duration,
     /// The most memory the instance held so far.
     pub memory_peak_bytes: u64,
+    /// Which instance answered, where it may answer others too.
+    pub instance: Option<InstanceUse>,
 }
 
 /// A request's way: the function, the revision of it, and the account of both.
@@ -98,7 +107,9 @@ impl Dispatcher {
             counters: parts.counters,
             worker: parts.worker,
             loader: parts.loader,
-            visited: Visited::default(),
+            loaded: Loaded::new(parts.loaded),
+            visited: Few::default(),
+            in_advance: Few::default(),
             tallies: Rc::default(),
         }
     }
@@ -136,7 +147,7 @@ impl Dispatcher {
         caller: &Caller,
     ) -> Result<(Response<ResponseBody>, Receipt), Outcome> {
         let running = self.running(chosen).await?;
-        let slot = running.gate.enter().await?;
+        let mut slot = running.gate.enter().await?;
         let started = Instant::now();
         let counted = Rc::clone(&chosen.counted);
         let invocation = Invocation {
@@ -145,6 +156,7 @@ impl Dispatcher {
             mount: chosen.target.mount(),
             // The clock starts with the guest: waiting has bounds of its own.
             deadline: started + running.function.revision().limits.time,
+            instance: slot.take_instance(),
             permit: Box::new(slot),
             ended: Some(Box::new(move |outcome, cpu| counted.ended(outcome, cpu))),
         };
@@ -155,12 +167,14 @@ impl Dispatcher {
             run: answer.run,
             cpu: answer.cpu,
             memory_peak_bytes: answer.memory_peak_bytes,
+            instance: answer.instance,
         };
         Ok((answer.response, receipt))
     }
 
     /// Loads what has traffic of a function that is about to be published, so that no request has
-    /// to wait for it. What is loaded already, and did not change, is left alone.
+    /// to wait for it. What is loaded already, and did not change, is left alone; so is everything
+    /// of a function that nobody asks for, where others have taken all the memory there is.
     ///
     /// # Errors
     ///
@@ -170,6 +184,10 @@ impl Dispatcher {
         let old = self.function(&published.namespace, &published.function);
         let old = old.filter(|old| old.lasting.column == published.column);
         let mut loaded = Vec::new();
+        let is_asked_for = old.as_ref().is_some_and(|old| old.is_loaded());
+        if self.loaded.is_over() && !is_asked_for {
+            return Ok(Prepared { published, loaded });
+        }
         for deployment in &published.revisions {
             let number = deployment.revision.number;
             let before = old.as_ref().and_then(|old| old.unchanged(deployment));
@@ -196,7 +214,15 @@ impl Dispatcher {
         let old = self.function(namespace, function);
         let behind_gate = |function, lasting: &Lasting| self.behind_gate(function, lasting);
         let next = Function::after(old.as_deref(), prepared, behind_gate);
-        self.table.borrow_mut().put(next)
+        self.table.borrow_mut().put(Rc::clone(&next))?;
+        for kept in next.kept().iter().filter(|kept| kept.is_never_asked()) {
+            if let Some(too_many) = self.in_advance.note(kept) {
+                too_many.unload_if_never_asked();
+            }
+        }
+        drop((old, next));
+        self.make_room();
+        Ok(())
     }
 
     /// Takes a function out. Requests under way go on.
@@ -209,6 +235,17 @@ impl Dispatcher {
         self.instances.all_free().await;
     }
 
+    /// Drops every instance that waits for its next request, and says how many there were. Costs
+    /// what taking them down costs; their functions stay loaded and make new ones.
+    pub fn release_idle(&self) -> usize {
+        self.instances.drop_idle()
+    }
+
+    /// How many instances wait for their next request.
+    pub fn idle_instances(&self) -> usize {
+        self.instances.idle_count()
+    }
+
     /// Every revision that is loaded at the moment.
     pub fn loaded(&self) -> Vec<Rc<LoadedFunction>> {
         let table = self.table.borrow();
@@ -217,6 +254,17 @@ impl Dispatcher {
         running
             .map(|running| Rc::clone(&running.function))
             .collect()
+    }
+
+    /// Unloads what was used longest ago, while more is loaded than should be. Loading does so too;
+    /// this is for what was in use then.
+    pub fn make_room(&self) {
+        self.loaded.make_room(Kept::unload_if_idle);
+    }
+
+    /// How much is loaded, and how often something had to go.
+    pub fn loaded_counts(&self) -> LoadedCounts {
+        self.loaded.counts()
     }
 
     /// What was counted since this was last asked, of the functions where anything was.
@@ -229,13 +277,12 @@ impl Dispatcher {
     }
 
     /// The chosen revision, after loading it if need be.
-    async fn running(
-        &self,
-        Chosen {
+    async fn running(&self, chosen: &Chosen) -> Result<Rc<Running>, Refusal> {
+        let Chosen {
             target, revision, ..
-        }: &Chosen,
-    ) -> Result<Rc<Running>, Refusal> {
+        } = chosen;
         if let Some(running) = revision.loading.ready() {
+            running.seat.ask();
             return Ok(running);
         }
         let load = async || {
@@ -245,12 +292,19 @@ impl Dispatcher {
             {
                 too_many.loading.unload();
             }
-            Ok(self.behind_gate(function, &target.function.lasting))
+            let running = self.behind_gate(function, &target.function.lasting);
+            running.seat.belongs_to(revision);
+            Ok(running)
         };
-        revision
-            .loading
-            .get(&revision.deployment.revision, load)
-            .await
+        let revision = &revision.deployment.revision;
+        let running = chosen.revision.loading.get(revision, load).await?;
+        running.seat.ask();
+        if self.loaded.is_over() {
+            // Behind this request, which has waited long enough.
+            let loaded = Rc::clone(&self.loaded);
+            tokio::task::spawn_local(async move { loaded.make_room(Kept::unload_if_idle) });
+        }
+        Ok(running)
     }
 
     fn behind_gate(&self, function: Rc<LoadedFunction>, lasting: &Lasting) -> Rc<Running> {
@@ -265,9 +319,15 @@ impl Dispatcher {
             held: &lasting.held,
             slots: function.pool_slots(),
             descriptors: function.descriptors_max(),
+            isolation: &revision.isolation,
         };
         let gate = Gate::new(place, &revision.limits, needs, &self.instances);
-        Rc::new(Running { function, gate })
+        Rc::new(Running {
+            seat: self.loaded.seat(function.held_bytes()),
+            held: Rc::clone(&lasting.held),
+            function,
+            gate,
+        })
     }
 }
 

@@ -15,6 +15,7 @@ use midge_model::{FunctionName, NamespaceName, RevisionNumber, Route, Traffic};
 use midge_sandbox::{Deployment, LoadedFunction};
 
 use crate::admission::Gate;
+use crate::eviction::Seat;
 use crate::instances::Held;
 use crate::loading::Loading;
 use crate::pick::Sequence;
@@ -57,6 +58,17 @@ impl From<Published> for Prepared {
 pub(crate) struct Running {
     pub(crate) function: Rc<LoadedFunction>,
     pub(crate) gate: Rc<Gate>,
+    /// What it holds of the worker.
+    pub(crate) seat: Seat<Kept>,
+    /// What all revisions of its function hold at the moment.
+    pub(crate) held: Rc<Held>,
+}
+
+impl Drop for Running {
+    /// Whatever comes after it, even the same revision loaded anew, makes instances of its own.
+    fn drop(&mut self) {
+        self.gate.close();
+    }
 }
 
 /// One state of a function.
@@ -162,6 +174,11 @@ impl Function {
         &self.kept
     }
 
+    /// Whether anything of it is loaded.
+    pub(crate) fn is_loaded(&self) -> bool {
+        self.kept.iter().any(|kept| kept.is_loaded())
+    }
+
     /// Whether this revision has traffic.
     pub(crate) fn has_traffic(&self, number: RevisionNumber) -> bool {
         let traffic = self.traffic.as_ref();
@@ -201,10 +218,42 @@ impl Function {
 
 impl Kept {
     fn new(deployment: Arc<Deployment>, loaded: Option<Rc<Running>>) -> Rc<Self> {
-        Rc::new(Self {
+        let kept = Rc::new(Self {
             deployment,
-            loading: Loading::new(loaded),
-        })
+            loading: Loading::new(loaded.clone()),
+        });
+        if let Some(running) = loaded {
+            running.seat.belongs_to(&kept);
+        }
+        kept
+    }
+
+    /// Unloads it, unless it is not loaded or in use. Says whether it did.
+    pub(crate) fn unload_if_idle(self: &Rc<Self>) -> bool {
+        // What is loaded, and this look at it.
+        const HOLDERS: usize = 2;
+        let Some(running) = self.loading.ready() else {
+            return false;
+        };
+        // Who waits for a slot holds it; who has one is counted.
+        let in_use = Rc::strong_count(&running) > HOLDERS || running.held.instances.get() > 0;
+        if !in_use {
+            self.loading.unload();
+        }
+        !in_use
+    }
+
+    /// Whether it was loaded in advance, and nobody asked for it since.
+    pub(crate) fn is_never_asked(&self) -> bool {
+        let running = self.loading.ready();
+        running.is_some_and(|running| !running.seat.was_asked())
+    }
+
+    /// Unloads it if it was loaded in advance, and nobody asked for it since.
+    pub(crate) fn unload_if_never_asked(self: &Rc<Self>) {
+        if self.is_never_asked() {
+            self.unload_if_idle();
+        }
     }
 
     pub(crate) fn number(&self) -> RevisionNumber {

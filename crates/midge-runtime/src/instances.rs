@@ -6,14 +6,24 @@
 //! namespace never has the whole pool while there are others. Whether a function may have more
 //! instances at all is `admission.rs`.
 //!
+//! An instance that may be asked again keeps its slots while it waits (`idle.rs`), and they count as
+//! free: it is dropped for whoever needs them.
+//!
 //! **Invariant:** nobody waits while what it needs is free, unless somebody waits who holds less.
+
+pub(crate) mod idle;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::{Rc, Weak};
+use std::time::Duration;
 
 use midge_model::NamespaceName;
+use midge_sandbox::Instance;
 use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, timeout_at};
+
+use self::idle::{Idle, Own, Owner, Waiting};
 
 /// The part of the pool that one namespace may hold where a node serves several.
 const NAMESPACE_SHARE: (u32, u32) = (3, 4);
@@ -41,13 +51,20 @@ pub(crate) struct Instances {
     /// How many of them have functions.
     namespaces_alive: Rc<Cell<usize>>,
     all_came_back: Notify,
+    idle: RefCell<Idle<Instance, Claim>>,
+    /// When those that wait are looked through for those whose time is up; `None` while none waits.
+    swept_at: Cell<Option<Instant>>,
+    swept_earlier: Rc<Notify>,
 }
 
 /// What a function holds of its worker, over all its revisions.
 #[derive(Default)]
 pub(crate) struct Held {
     pub(crate) slots: Cell<u32>,
+    /// Those that run.
     pub(crate) instances: Cell<u32>,
+    /// Those that wait for a request.
+    pub(crate) idle: Cell<u32>,
 }
 
 /// One revision of a function, as far as the pool is concerned.
@@ -61,6 +78,10 @@ pub(crate) struct Claim {
     waiting: RefCell<VecDeque<Ticket>>,
     /// Where it stands in [`Instances::order`], while requests of it wait.
     place: Cell<Option<Place>>,
+    /// Its instances that wait for requests.
+    own: RefCell<Own>,
+    /// Whether its revision is not loaded any more.
+    is_closed: Cell<bool>,
 }
 
 /// Slots held for the weight, then who came first.
@@ -69,7 +90,7 @@ type Place = (u64, u64);
 /// One waiting request.
 struct Ticket {
     number: u64,
-    sender: oneshot::Sender<Permit>,
+    sender: oneshot::Sender<Slots>,
 }
 
 struct Namespace {
@@ -78,9 +99,13 @@ struct Namespace {
 }
 
 /// Slots of the pool; given back when dropped.
-pub(crate) struct Permit {
+pub(crate) struct Slots {
     instances: Rc<Instances>,
     claim: Rc<Claim>,
+    /// What is in them already.
+    instance: Option<Instance>,
+    /// Whether what was in them waits there.
+    is_kept: bool,
 }
 
 impl Instances {
@@ -93,6 +118,9 @@ impl Instances {
             namespaces: RefCell::default(),
             namespaces_alive: Rc::default(),
             all_came_back: Notify::new(),
+            idle: RefCell::default(),
+            swept_at: Cell::new(None),
+            swept_earlier: Rc::default(),
         })
     }
 
@@ -115,6 +143,8 @@ impl Instances {
             namespace: self.namespace(namespace),
             waiting: RefCell::default(),
             place: Cell::new(None),
+            own: RefCell::default(),
+            is_closed: Cell::new(false),
         })
     }
 
@@ -136,13 +166,13 @@ impl Instances {
 
     /// Resolves when nothing runs any more.
     pub(crate) async fn all_free(&self) {
-        while self.free.get() < self.bounds.instances_max {
+        while self.available() < self.bounds.instances_max {
             self.all_came_back.notified().await;
         }
     }
 
     /// Waits for the slots of one instance. Dropping the future gives up the wait.
-    pub(crate) async fn take(self: &Rc<Self>, claim: &Rc<Claim>) -> Permit {
+    pub(crate) async fn take(self: &Rc<Self>, claim: &Rc<Claim>) -> Slots {
         if self.order.borrow().is_empty() && self.has_room(claim) {
             return self.grant(claim);
         }
@@ -194,13 +224,77 @@ impl Instances {
         }
     }
 
-    fn grant(self: &Rc<Self>, claim: &Rc<Claim>) -> Permit {
-        self.free.set(self.free.get() - claim.slots);
+    /// Slots for an instance of this revision, with one in them if one waits. There is room.
+    fn grant(self: &Rc<Self>, claim: &Rc<Claim>) -> Slots {
+        let waits = self.idle.borrow_mut().take(claim, Instant::now());
+        let instance = waits.map(|waits| waits.instance);
+        if instance.is_some() {
+            claim.held.idle.set(claim.held.idle.get() - 1);
+        } else {
+            while self.free.get() < claim.slots && self.drop_oldest(|_| true) {}
+            self.free.set(self.free.get() - claim.slots);
+        }
         claim.hold(claim.slots);
-        Permit {
+        Slots {
             instances: Rc::clone(self),
             claim: Rc::clone(claim),
+            instance,
+            is_kept: false,
         }
+    }
+
+    /// Drops every instance that waits, and says how many there were. What is loaded stays, so
+    /// their revisions make new ones.
+    pub(crate) fn drop_idle(&self) -> usize {
+        std::iter::from_fn(|| self.drop_oldest(|_| true).then_some(())).count()
+    }
+
+    /// How many wait.
+    pub(crate) fn idle_count(&self) -> usize {
+        self.idle.borrow().len()
+    }
+
+    /// Drops the one that has waited longest, of the claims that are meant. Says whether there was
+    /// one.
+    pub(crate) fn drop_oldest(&self, is_meant: impl Fn(&Claim) -> bool) -> bool {
+        let oldest = self.idle.borrow_mut().oldest(is_meant);
+        self.drop_one(oldest)
+    }
+
+    /// Drops those of a function until no more than so many of it are alive, or none waits.
+    pub(crate) fn drop_beyond(&self, alive_max: u32, held: &Rc<Held>) {
+        let is_over = || held.instances.get() + held.idle.get() > alive_max;
+        while is_over() && self.drop_oldest(|of| Rc::ptr_eq(&of.held, held)) {}
+    }
+
+    fn drop_too_many(&self) {
+        let too_many = self.idle.borrow_mut().too_many();
+        self.drop_one(too_many);
+    }
+
+    fn drop_one(&self, waits: Option<Waiting<Instance, Claim>>) -> bool {
+        let Some(Waiting { instance, of, .. }) = waits else {
+            return false;
+        };
+        drop(instance);
+        self.free.set(self.free.get() + of.slots);
+        of.held.idle.set(of.held.idle.get() - 1);
+        true
+    }
+
+    /// Sees to it that somebody looks for those whose time is up, at `until` or before.
+    fn sweep_at(self: &Rc<Self>, until: Instant) {
+        match self.swept_at.get() {
+            Some(at) if at <= until => return,
+            Some(_) => self.swept_earlier.notify_one(),
+            None => drop(tokio::task::spawn_local(sweep(Rc::downgrade(self)))),
+        }
+        self.swept_at.set(Some(until));
+    }
+
+    /// Slots that nothing runs in.
+    fn available(&self) -> u32 {
+        self.free.get() + self.idle.borrow().slots()
     }
 
     /// The function that goes next, if there is enough for it. Nobody goes past it: one with large
@@ -210,11 +304,11 @@ impl Instances {
         let next = order
             .values()
             .find(|claim| self.namespace_has_room(claim))?;
-        (next.slots <= self.free.get()).then(|| Rc::clone(next))
+        (next.slots <= self.available()).then(|| Rc::clone(next))
     }
 
     fn has_room(&self, claim: &Claim) -> bool {
-        claim.slots <= self.free.get() && self.namespace_has_room(claim)
+        claim.slots <= self.available() && self.namespace_has_room(claim)
     }
 
     fn namespace_has_room(&self, claim: &Claim) -> bool {
@@ -234,6 +328,13 @@ impl Claim {
         self.slots
     }
 
+    /// Drops those that wait, and lets none wait any more: the revision is not loaded any more, or
+    /// not as they know it.
+    pub(crate) fn close(&self, instances: &Instances) {
+        self.is_closed.set(true);
+        while instances.drop_oldest(|of| std::ptr::eq(of, self)) {}
+    }
+
     /// As it is when the claim gets its place. Another revision of the function may hold more by
     /// the time it is served: then it goes next once where another function would.
     fn load(&self) -> u64 {
@@ -251,14 +352,60 @@ impl Claim {
     }
 }
 
-impl Drop for Permit {
+impl Owner for Claim {
+    fn with_own<R>(&self, look: impl FnOnce(&mut Own) -> R) -> R {
+        look(&mut self.own.borrow_mut())
+    }
+
+    fn slots_of_one(&self) -> u32 {
+        self.slots
+    }
+}
+
+impl Slots {
+    /// The instance that is in them already.
+    pub(crate) fn take_instance(&mut self) -> Option<Instance> {
+        self.instance.take()
+    }
+
+    /// Lets an instance of the same revision wait in them, no longer than that. Drops it if there
+    /// are enough of them, or the revision is not loaded any more.
+    pub(crate) fn keep(mut self, instance: Instance, at_most: Duration) {
+        let Self {
+            instances, claim, ..
+        } = &self;
+        if claim.is_closed.get() {
+            return;
+        }
+        let now = Instant::now();
+        let put = instances
+            .idle
+            .borrow_mut()
+            .put(claim, instance, now, at_most);
+        let Ok(until) = put else {
+            return;
+        };
+        claim.held.idle.set(claim.held.idle.get() + 1);
+        instances.drop_too_many();
+        instances.sweep_at(until);
+        self.is_kept = true;
+    }
+}
+
+impl Drop for Slots {
     fn drop(&mut self) {
-        let Self { instances, claim } = self;
+        // Before somebody else gets its place.
+        drop(self.instance.take());
+        let Self {
+            instances, claim, ..
+        } = self;
+        if !self.is_kept {
+            instances.free.set(instances.free.get() + claim.slots);
+        }
         claim.give_back(claim.slots);
-        instances.free.set(instances.free.get() + claim.slots);
         instances.place(claim);
         instances.hand_out();
-        if instances.free.get() == instances.bounds.instances_max {
+        if instances.available() == instances.bounds.instances_max {
             instances.all_came_back.notify_waiters();
         }
     }
@@ -267,6 +414,33 @@ impl Drop for Permit {
 impl Drop for Namespace {
     fn drop(&mut self) {
         self.alive.set(self.alive.get() - 1);
+    }
+}
+
+/// Drops instances whose time is up, until none waits any more.
+async fn sweep(instances: Weak<Instances>) {
+    let next = |instances: &Weak<Instances>| {
+        let instances = instances.upgrade()?;
+        Some((
+            instances.swept_at.get()?,
+            Rc::clone(&instances.swept_earlier),
+        ))
+    };
+    while let Some((at, earlier)) = next(&instances) {
+        if timeout_at(at, earlier.notified()).await.is_ok() {
+            continue;
+        }
+        let Some(instances) = instances.upgrade() else {
+            return;
+        };
+        let expired = instances.idle.borrow_mut().expired(Instant::now());
+        if instances.drop_one(expired) {
+            // One at a time: taking one down may take as long as answering a request.
+            tokio::task::yield_now().await;
+        } else {
+            let expires = instances.idle.borrow().expires();
+            instances.swept_at.set(expires);
+        }
     }
 }
 

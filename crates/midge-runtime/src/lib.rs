@@ -12,6 +12,7 @@
 mod admission;
 mod counters;
 mod dispatch;
+mod eviction;
 mod function;
 mod instances;
 mod loading;
@@ -21,8 +22,11 @@ mod tally;
 
 pub use counters::{Connections, CounterError, Counters, FUNCTIONS_MAX};
 pub use dispatch::{Addressee, Dispatched, Dispatcher, DispatcherParts, Receipt};
+pub use eviction::{LoadedBounds, LoadedCounts};
 pub use function::{Prepared, Published};
 pub use instances::WorkerBounds;
 pub use loading::{LoadFailure, Loader};
-pub use midge_sandbox::{Aborted, Caller, Deployment, LoadedFunction, RequestBody, ResponseBody};
+pub use midge_sandbox::{
+    Aborted, Caller, Deployment, InstanceUse, LoadedFunction, RequestBody, ResponseBody,
+};
 pub use tally::{FunctionTally, Histogram, HistogramError};

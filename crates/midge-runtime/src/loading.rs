@@ -27,9 +27,10 @@ const LOAD_WAIT_MAX: Duration = Duration::from_secs(30);
 /// come back.
 const TRIED_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// Revisions without traffic that stay loaded after somebody asked for them by their address.
-/// Without a bound, whoever asks for all of them would fill the worker's memory.
-const VISITED_MAX: usize = 64;
+/// Revisions that stay loaded though nobody may ever need them: those without traffic that
+/// somebody asked for by their address, and those that were loaded in advance. Without a bound,
+/// whoever asks for all of them, or deploys many, would push out what is used.
+const FEW: usize = 64;
 
 /// Turns what is published into what runs.
 #[async_trait(?Send)]
@@ -132,22 +133,22 @@ impl<T: Clone> Loading<T> {
     }
 }
 
-/// Revisions that are loaded only because somebody asked for them by their address.
-pub(crate) struct Visited<T>(RefCell<VecDeque<Weak<T>>>);
+/// Revisions of which only a few stay loaded.
+pub(crate) struct Few<T>(RefCell<VecDeque<Weak<T>>>);
 
-impl<T> Default for Visited<T> {
+impl<T> Default for Few<T> {
     fn default() -> Self {
         Self(RefCell::default())
     }
 }
 
-impl<T> Visited<T> {
+impl<T> Few<T> {
     /// Notes one more, and gives back one that has to go for it.
-    pub(crate) fn note(&self, visited: &Rc<T>) -> Option<Rc<T>> {
+    pub(crate) fn note(&self, one: &Rc<T>) -> Option<Rc<T>> {
         let mut all = self.0.borrow_mut();
         all.retain(|one| one.strong_count() > 0);
-        all.push_back(Rc::downgrade(visited));
-        if all.len() <= VISITED_MAX {
+        all.push_back(Rc::downgrade(one));
+        if all.len() <= FEW {
             return None;
         }
         all.pop_front()?.upgrade()

@@ -18,6 +18,8 @@ pub struct Difference {
     limits: Vec<LimitChange>,
     /// Grants that came, went or changed.
     grants: Vec<GrantChange>,
+    /// What invocations share, where that is different.
+    isolation: Option<IsolationChange>,
 }
 
 /// Whether something came, went or became something else.
@@ -48,6 +50,17 @@ pub struct RouteChange {
     route: String,
     /// Added or removed; a route never changes.
     change: DifferenceKind,
+}
+
+/// Another isolation.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct IsolationChange {
+    /// The old one for people; absent for a new function.
+    from: Option<String>,
+    /// The new one for people.
+    to: String,
+    /// Whether invocations share more than before.
+    widens: bool,
 }
 
 /// A limit with another value.

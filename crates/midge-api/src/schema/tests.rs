@@ -129,7 +129,22 @@ fn the_model_writes_the_keys_that_schemas_describe() {
         to: digest,
     };
     check_keys::<super::ComponentChange>(&component);
+    let isolation = model::IsolationChange {
+        from: Some("fresh".to_owned()),
+        to: "serial".to_owned(),
+        widens: true,
+    };
+    check_keys::<super::IsolationChange>(&isolation);
+    let shared = model::Isolation::Shared {
+        reuse: model::Reuse {
+            memory_max_bytes: Some(1 << 20),
+            ..model::Reuse::DEFAULT
+        },
+        concurrency: 2,
+    };
+    check_keys::<super::Isolation>(&shared);
     let difference = model::Difference {
+        isolation: Some(isolation),
         component: Some(component),
         ..model::Difference::default()
     };
@@ -142,6 +157,19 @@ fn the_model_writes_the_keys_that_schemas_describe() {
         widens: true,
     };
     check_keys::<super::GrantChange>(&grant);
+}
+
+#[test]
+fn the_model_reads_the_isolations_that_the_schema_describes() {
+    let schema = schema::<super::Isolation>();
+    let properties = &schema["properties"];
+    let memory = texts(&properties["memory"]);
+    for (idle, memory) in texts(&properties["idle"]).into_iter().zip(memory) {
+        for level in ["serial", "shared"] {
+            let json = json!({ "level": level, "requests": 1, "idle": idle, "memory": memory });
+            serde_json::from_value::<midge_model::Isolation>(json).unwrap();
+        }
+    }
 }
 
 #[test]

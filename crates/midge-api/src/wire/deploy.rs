@@ -3,7 +3,8 @@
 //! Decides their JSON. What counts as a difference is the model's to say.
 
 use midge_model::{
-    Difference, Digest, FunctionName, Grants, LimitsPatch, NamespaceName, RevisionNumber, Route,
+    Difference, Digest, FunctionName, Grants, Isolation, LimitsPatch, NamespaceName,
+    RevisionNumber, Route,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -29,6 +30,10 @@ pub struct DeployRequest {
     #[serde(default)]
     #[schema(value_type = schema::LimitsPatch)]
     pub limits: LimitsPatch,
+    /// What its invocations share; absent, nothing.
+    #[serde(default, skip_serializing_if = "Isolation::is_fresh")]
+    #[schema(value_type = schema::Isolation)]
+    pub isolation: Isolation,
     /// What it may touch.
     #[serde(default)]
     #[schema(value_type = schema::Grants)]

@@ -3,7 +3,8 @@
 //! Decides their JSON. How a new revision comes to be is `deploy.rs`.
 
 use midge_model::{
-    Digest, FunctionName, Grants, Limits, NamespaceName, RevisionNumber, Route, Timestamp, Traffic,
+    Digest, FunctionName, Grants, Isolation, IsolationLevel, Limits, NamespaceName, RevisionNumber,
+    Route, Timestamp, Traffic,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -32,6 +33,10 @@ pub struct FunctionInfo {
     /// The routes of the revisions that have traffic.
     #[schema(value_type = Vec<String>)]
     pub routes: Vec<Route>,
+    /// What invocations share, in the revision with the most traffic.
+    #[serde(default)]
+    #[schema(value_type = schema::IsolationLevel)]
+    pub isolation: IsolationLevel,
     /// When it was first deployed.
     #[schema(value_type = schema::Timestamp)]
     pub created_at: Timestamp,
@@ -68,6 +73,10 @@ pub struct RevisionInfo {
     /// What it may take.
     #[schema(value_type = schema::Limits)]
     pub limits: Limits,
+    /// What its invocations share.
+    #[serde(default)]
+    #[schema(value_type = schema::Isolation)]
+    pub isolation: Isolation,
     /// When it was deployed.
     #[schema(value_type = schema::Timestamp)]
     pub created_at: Timestamp,

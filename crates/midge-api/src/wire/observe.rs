@@ -91,6 +91,12 @@ pub struct WorkerStatus {
     pub ready: bool,
     /// The version of the registry up to which it serves.
     pub applied: u64,
+    /// Revisions whose code it has loaded.
+    #[serde(default)]
+    pub loaded: u32,
+    /// Revisions that it unloaded for want of memory since it started.
+    #[serde(default)]
+    pub evicted: u64,
 }
 
 /// That a node is alive, or ready.

@@ -37,7 +37,11 @@ impl Control {
         let mut warnings = Vec::new();
         if component_known {
             let needs = self.needs(namespace, &revision.digest).await?;
-            warnings.extend(unanswered_imports(&needs, &revision.grants));
+            warnings.extend(unanswered_imports(&needs.grants, &revision.grants));
+            match needs.check_isolation(&revision.isolation) {
+                Ok(()) => {}
+                Err(error) => warnings.push(error.to_string()),
+            }
         }
         // What is in the way of the deploy itself is no reason not to show the plan.
         let obstacles = [

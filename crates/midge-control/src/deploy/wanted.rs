@@ -60,6 +60,7 @@ impl Reading<'_> {
             digest,
             routes,
             limits,
+            isolation,
             grants,
             keep,
             message,
@@ -79,6 +80,7 @@ impl Reading<'_> {
             digest,
             grants: self.grants(grants)?,
             limits,
+            isolation,
             routes: self.routes(routes)?,
         };
         check_size(&revision)?;

@@ -265,6 +265,7 @@ mod tests {
                 ..Default::default()
             },
             grants,
+            isolation: midge_model::Isolation::of_level(midge_model::IsolationLevel::Serial),
             keep: Some(3),
             message: None,
             widen: true,

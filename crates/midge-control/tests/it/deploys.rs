@@ -5,8 +5,8 @@ use insta::assert_snapshot;
 use midge_api::{DeployChange, DeployRequest, ErrorCode, RollbackRequest, SecretValue};
 use midge_control::CompileBlame;
 use midge_model::{
-    Digest, DirGrant, DirMode, Grants, LimitsPatch, QuotaPatch, SecretExposure, SecretGrant,
-    SecretText, Traffic,
+    Digest, DirGrant, DirMode, Grants, Isolation, IsolationLevel, LimitsPatch, QuotaPatch,
+    SecretExposure, SecretGrant, SecretText, Traffic,
 };
 use midge_store::Version;
 use midge_store::records::{self, RevisionRecord};
@@ -520,4 +520,20 @@ async fn an_upload_of_unknown_length_keeps_to_the_quota() {
     assert!(refusal(put.await).starts_with("quota"));
     let left = kit.store.artifacts.list(None, 10).await.unwrap();
     assert!(left.is_empty());
+}
+
+/// The components of these tests are commands.
+#[tokio::test]
+async fn what_cannot_be_asked_again_is_refused_and_planned_with_a_warning() {
+    let kit = Kit::new().await;
+    let digest = kit.upload(admin(), "shop", "one").await;
+    let mut wanted = request(digest);
+    wanted.isolation = Isolation::of_level(IsolationLevel::Serial);
+    let refused = kit.try_deploy(admin(), "shop/checkout", wanted.clone());
+    assert_snapshot!(refusal(refused.await), @r#"refused-component: isolation `serial` is not for this file: a command runs once, from the start of its `main` to its end (isolation = "fresh")"#);
+    let (namespace, function) = at("shop/checkout");
+    let plan = kit.control.plan(admin(), &namespace, &function, wanted);
+    let plan = plan.await.unwrap();
+    assert_eq!(plan.warnings.len(), 1, "{:?}", plan.warnings);
+    assert!(plan.difference.isolation.is_some());
 }

@@ -234,6 +234,7 @@ pub(crate) fn request(digest: Digest) -> DeployRequest {
         digest,
         routes: Vec::new(),
         limits: LimitsPatch::default(),
+        isolation: midge_model::Isolation::Fresh,
         grants: Grants::default(),
         keep: None,
         message: None,

@@ -17,16 +17,16 @@ fn function(instances: &Instances, namespace: &str, weight: u32, slots: u32) -> 
     instances.claim(&namespace.parse().unwrap(), &Rc::default(), weight, slots)
 }
 
-type Waiting = LocalBoxFuture<'static, Permit>;
+type Waiting = LocalBoxFuture<'static, Slots>;
 
 /// A request that asked and may have to wait.
-fn asks(instances: &Rc<Instances>, claim: &Rc<Claim>) -> Result<Permit, Waiting> {
+fn asks(instances: &Rc<Instances>, claim: &Rc<Claim>) -> Result<Slots, Waiting> {
     let (instances, claim) = (Rc::clone(instances), Rc::clone(claim));
     let mut waiting = async move { instances.take(&claim).await }.boxed_local();
     waiting.as_mut().now_or_never().ok_or(waiting)
 }
 
-fn takes_all(instances: &Rc<Instances>, claim: &Rc<Claim>) -> Vec<Permit> {
+fn takes_all(instances: &Rc<Instances>, claim: &Rc<Claim>) -> Vec<Slots> {
     std::iter::from_fn(|| asks(instances, claim).ok()).collect()
 }
 
@@ -220,7 +220,7 @@ proptest! {
             .collect();
         let (holding, waiting) = (Vec::new(), Vec::new());
         let mut slow = Slow { instances_max, functions, holding, waiting };
-        let mut requests: BTreeMap<usize, Result<Permit, Waiting>> = BTreeMap::new();
+        let mut requests: BTreeMap<usize, Result<Slots, Waiting>> = BTreeMap::new();
         for (number, event) in events.into_iter().enumerate() {
             match event {
                 Event::Asks { function } => {

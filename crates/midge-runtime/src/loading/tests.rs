@@ -15,6 +15,7 @@ fn revision() -> Revision {
         digest: Digest::of(b""),
         grants: Grants::default(),
         limits: Limits::SAFE,
+        isolation: midge_model::Isolation::Fresh,
         routes: Vec::new(),
     }
 }
@@ -119,8 +120,8 @@ async fn what_was_unloaded_is_loaded_anew_and_kept_by_who_has_it() {
 
 #[test]
 fn visitors_push_out_who_came_first() {
-    let visited = Visited::default();
-    let all: Vec<_> = (0..VISITED_MAX + 2).map(Rc::new).collect();
+    let visited = Few::default();
+    let all: Vec<_> = (0..FEW + 2).map(Rc::new).collect();
     let pushed_out: Vec<_> = all.iter().filter_map(|one| visited.note(one)).collect();
     assert_eq!(pushed_out, [Rc::new(0), Rc::new(1)]);
     drop((all, pushed_out));

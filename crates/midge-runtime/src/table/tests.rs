@@ -27,6 +27,7 @@ fn published(namespace: &str, function: &str, traffic: &str, kept: &[(&str, &str
                 digest: Digest::of(b""),
                 grants: Grants::default(),
                 limits: Limits::SAFE,
+                isolation: midge_model::Isolation::Fresh,
                 routes: routes.map(|route| route.parse().unwrap()).collect(),
             },
             secrets: BTreeMap::new(),

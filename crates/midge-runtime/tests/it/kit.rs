@@ -15,8 +15,8 @@ use midge_model::{
     Traffic,
 };
 use midge_runtime::{
-    Caller, Counters, Dispatched, Dispatcher, DispatcherParts, LoadFailure, Loader, Published,
-    RequestBody, ResponseBody, WorkerBounds,
+    Caller, Counters, Dispatched, Dispatcher, DispatcherParts, LoadFailure, LoadedBounds, Loader,
+    Published, RequestBody, ResponseBody, WorkerBounds,
 };
 use midge_sandbox::{
     Allocation, ArtifactCache, Deployment, DnsConfig, LoadedFunction, Lookup, NodePowers,
@@ -114,12 +114,26 @@ impl Loader for Loads {
 impl Worker {
     /// Runs a test in a worker's kind of runtime, whose functions are all this fixture.
     pub(crate) fn of<T>(fixture: &str, test: impl AsyncFnOnce(Rc<Self>) -> T) -> T {
+        let loaded = LoadedBounds {
+            bytes_max: u64::MAX,
+            revisions_max: u32::MAX,
+        };
+        Self::with(fixture, loaded, test)
+    }
+
+    /// The same, with bounds to what is loaded.
+    pub(crate) fn with<T>(
+        fixture: &str,
+        loaded: LoadedBounds,
+        test: impl AsyncFnOnce(Rc<Self>) -> T,
+    ) -> T {
         let source = Source::of(fixture);
         let dispatcher = Dispatcher::new(DispatcherParts {
             bounds: WorkerBounds {
                 instances_max: 32,
                 descriptors_max: 1_000,
             },
+            loaded,
             domain: "midge.test".to_owned(),
             counters: Counters::private().unwrap(),
             worker: 0,
@@ -194,6 +208,7 @@ pub(crate) fn revision(name: &str, number: u32) -> Deployment {
                 ..Grants::default()
             },
             limits: Limits::SAFE,
+            isolation: midge_model::Isolation::Fresh,
             routes: vec![midge_model::Route::default_of(&function)],
             function,
         },

@@ -3,6 +3,8 @@
 //! One binary of modules, so that guests and helpers are linked once.
 #![expect(clippy::unwrap_used, reason = "tests panic on what they do not expect")]
 
+mod evicting;
+mod keeping;
 mod kit;
 mod lazily;
 mod swapping;
