@@ -18,7 +18,7 @@ use crate::request::Line;
 use crate::tasks::Progress;
 
 /// The target of access lines, for filters.
-const TARGET: &str = "midge::access";
+pub const ACCESS_TARGET: &str = "midge::access";
 /// The most of a path that is logged. Callers choose paths, so they must not choose our disk space.
 const PATH_LOGGED_BYTES_MAX: usize = 256;
 /// The same of its method, which a caller may invent.
@@ -54,13 +54,17 @@ enum Ending {
     Code(&'static str),
 }
 
+/// Whether anybody wants the lines; that does not change while a worker lives.
+pub(crate) fn is_wanted() -> bool {
+    tracing::enabled!(target: ACCESS_TARGET, tracing::Level::INFO)
+}
+
 impl Record {
     /// Counts the request in.
     pub(crate) fn begin(line: &Rc<Line>, method: &Method, uri: &Uri, id: &RequestId) -> Self {
-        line.pulse.request_began();
-        let logged =
-            line.door.config.access_log && tracing::enabled!(target: TARGET, tracing::Level::INFO);
-        let facts = logged.then(|| Facts {
+        let began = Instant::now();
+        line.pulse.request_began(began);
+        let facts = line.door.logs_requests.then(|| Facts {
             method: method.clone(),
             uri: uri.clone(),
             request_id: id.clone(),
@@ -68,7 +72,7 @@ impl Record {
         });
         Self {
             line: Rc::clone(line),
-            began: Instant::now(),
+            began,
             facts,
             ending: None,
             status: NOT_SENT,
@@ -118,7 +122,7 @@ impl Record {
         self.ending.get_or_insert(Ending::Code(code));
     }
 
-    fn log(&mut self, facts: &Facts) {
+    fn log(&self, facts: &Facts, ended: Instant) {
         let (code, reason) = match &self.ending {
             Some(Ending::Outcome(outcome)) => (outcome.code(), outcome.reason()),
             Some(Ending::Code(code)) => (*code, None),
@@ -131,7 +135,7 @@ impl Record {
             .map(|addressee| &addressee.namespace)
             .filter(|namespace| **namespace != NamespaceName::default());
         tracing::info!(
-            target: TARGET,
+            target: ACCESS_TARGET,
             namespace = namespace.map(tracing::field::display),
             function = addressee.map(|addressee| tracing::field::display(&addressee.function)),
             revision = addressee
@@ -144,7 +148,7 @@ impl Record {
             path = clip(path, PATH_LOGGED_BYTES_MAX),
             status = self.status,
             bytes_out = self.bytes_out,
-            duration_ms = self.began.elapsed().as_secs_f64() * 1_000.0,
+            duration_ms = ended.duration_since(self.began).as_secs_f64() * 1_000.0,
             "request served"
         );
     }
@@ -152,7 +156,8 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        self.line.pulse.request_ended();
+        let ended = Instant::now();
+        self.line.pulse.request_ended(ended);
         let tally = &self.line.door.tally;
         tally.request_over();
         if self.ending.is_none() {
@@ -168,7 +173,7 @@ impl Drop for Record {
             self.end(outcome);
         }
         if let Some(facts) = self.facts.take() {
-            self.log(&facts);
+            self.log(&facts, ended);
         }
     }
 }

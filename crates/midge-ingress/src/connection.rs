@@ -239,7 +239,7 @@ fn poll_expiry(
     loop {
         let due = due();
         // Without a deadline a request is in flight: its client is looked after now and then.
-        let wanted = due.map_or_else(|| Instant::now() + LOOK_EVERY, |(at, _)| at);
+        let wanted = due.map_or_else(|| pulse.looked_after() + LOOK_EVERY, |(at, _)| at);
         if wanted < timer.deadline() {
             timer.as_mut().reset(wanted);
         }
@@ -249,7 +249,7 @@ fn poll_expiry(
             Some((at, expiry)) if at <= now => return Poll::Ready(expiry),
             Some((at, _)) => timer.as_mut().reset(at),
             None => {
-                pulse.ask_for_look();
+                pulse.ask_for_look(now);
                 timer.as_mut().reset(now + LOOK_EVERY);
             }
         }

@@ -11,6 +11,7 @@ use hyper::server::conn::{http1, http2};
 use hyper_util::rt::TokioTimer;
 use tokio::sync::Notify;
 
+use crate::access;
 use crate::config::IngressConfig;
 use crate::tasks::Spawner;
 
@@ -41,6 +42,8 @@ pub(crate) struct Door {
     pub(crate) h1: http1::Builder,
     pub(crate) h2: http2::Builder<Spawner>,
     pub(crate) tally: Tally,
+    /// Whether requests leave lines.
+    pub(crate) logs_requests: bool,
     pub(crate) tasks: Spawner,
 }
 
@@ -78,6 +81,7 @@ impl Door {
             h1: http1_builder(&config),
             h2: http2_builder(&config, tasks.clone()),
             tally: Tally::default(),
+            logs_requests: config.access_log && access::is_wanted(),
             tasks,
             config,
         }

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod ahead;
 mod config;
 mod connection;
 mod door;
@@ -29,6 +30,7 @@ mod tests;
 mod tls;
 mod wire;
 
+pub use access::ACCESS_TARGET;
 pub use config::IngressConfig;
 pub use listener::{Drained, Listening, Phase, serve};
 pub use tls::{Tls, TlsError};

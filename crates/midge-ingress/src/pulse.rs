@@ -29,6 +29,8 @@ pub(crate) struct Pulse {
     head_since: Cell<Option<Instant>>,
     /// Since when the peer has not taken a byte that we have for it.
     stalled_since: Cell<Option<Instant>>,
+    /// When a request last began, or the peer was last looked after.
+    looked_after: Cell<Instant>,
     /// It is time to look whether the peer is still there.
     look_due: Cell<bool>,
     /// The peer has sent its last byte.
@@ -74,12 +76,14 @@ pub(crate) enum Expiry {
 
 impl Pulse {
     pub(crate) fn new() -> Self {
+        let now = Instant::now();
         Self {
             in_flight: Cell::new(0),
             served: Cell::new(false),
-            idle_since: Cell::new(Instant::now()),
+            idle_since: Cell::new(now),
             head_since: Cell::new(None),
             stalled_since: Cell::new(None),
+            looked_after: Cell::new(now),
             look_due: Cell::new(false),
             ended: Cell::new(false),
             broken: Cell::new(false),
@@ -87,18 +91,19 @@ impl Pulse {
     }
 
     /// A request's head is complete.
-    pub(crate) fn request_began(&self) {
+    pub(crate) fn request_began(&self, now: Instant) {
+        self.looked_after.set(now);
         self.in_flight.set(self.in_flight.get() + 1);
         self.served.set(true);
         self.head_since.set(None);
     }
 
     /// A request's response was handed over, or given up.
-    pub(crate) fn request_ended(&self) {
+    pub(crate) fn request_ended(&self, now: Instant) {
         let left = self.in_flight.get() - 1;
         self.in_flight.set(left);
         if left == 0 {
-            self.idle_since.set(Instant::now());
+            self.idle_since.set(now);
         }
     }
 
@@ -118,8 +123,14 @@ impl Pulse {
         self.stalled_since.set(None);
     }
 
-    pub(crate) fn ask_for_look(&self) {
+    pub(crate) fn ask_for_look(&self, now: Instant) {
         self.look_due.set(true);
+        self.looked_after.set(now);
+    }
+
+    /// When a request last began, or the peer was last looked after.
+    pub(crate) fn looked_after(&self) -> Instant {
+        self.looked_after.get()
     }
 
     /// Whether a look is due; it is then taken for done.
@@ -210,7 +221,7 @@ mod tests {
     #[test]
     fn a_request_in_flight_has_the_functions_time_not_ours() {
         let pulse = Pulse::new();
-        pulse.request_began();
+        pulse.request_began(Instant::now());
         pulse.bytes_came();
         assert_eq!(expiry(&pulse), None);
         assert_eq!(pulse.deadline_h2(&config()), None);
@@ -219,21 +230,21 @@ mod tests {
     #[test]
     fn between_requests_a_connection_is_idle_until_a_byte_comes() {
         let pulse = Pulse::new();
-        pulse.request_began();
-        pulse.request_ended();
+        pulse.request_began(Instant::now());
+        pulse.request_ended(Instant::now());
         assert_eq!(expiry(&pulse), Some(Expiry::Idle));
         pulse.bytes_came();
         assert_eq!(expiry(&pulse), Some(Expiry::Head));
-        pulse.request_began();
-        pulse.request_ended();
+        pulse.request_began(Instant::now());
+        pulse.request_ended(Instant::now());
         assert_eq!(expiry(&pulse), Some(Expiry::Idle));
     }
 
     #[test]
     fn who_is_idle_makes_room_when_the_door_is_full() {
         let pulse = Pulse::new();
-        pulse.request_began();
-        pulse.request_ended();
+        pulse.request_began(Instant::now());
+        pulse.request_ended(Instant::now());
         let due = |full| {
             let allowed = Allowed::now(&IngressConfig::roomy(), full);
             pulse.deadline_h1(&allowed).unwrap().0
@@ -244,7 +255,7 @@ mod tests {
     #[test]
     fn a_peer_that_takes_nothing_is_bounded_even_in_flight() {
         let pulse = Pulse::new();
-        pulse.request_began();
+        pulse.request_began(Instant::now());
         pulse.write_blocked();
         assert_eq!(expiry(&pulse), Some(Expiry::Stall));
         pulse.write_moved();

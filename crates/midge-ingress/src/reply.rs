@@ -11,11 +11,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::Version;
 use http_body::{Body, Frame, SizeHint};
 use midge_model::Outcome;
 use midge_runtime::Aborted;
 
 use crate::access::Record;
+use crate::ahead::Ahead;
 
 /// A response body on its way to the client.
 pub(crate) struct Reply<B>
@@ -33,7 +35,7 @@ where
 }
 
 enum Content<B> {
-    Guest(B),
+    Guest(Ahead<B>),
     Ours(Option<Bytes>),
 }
 
@@ -43,11 +45,13 @@ where
 {
     /// A guest's body, `declared_bytes` long if the guest said so.
     pub(crate) fn guest(
-        body: B,
+        body: Ahead<B>,
         record: Record,
         declared_bytes: Option<u64>,
-        ends_with_connection: bool,
+        version: Version,
     ) -> Self {
+        let has_length = declared_bytes.is_some() || body.whole_bytes().is_some();
+        let ends_with_connection = version <= Version::HTTP_10 && !has_length;
         let content = Content::Guest(body);
         Self {
             content,

@@ -14,6 +14,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Version};
 use midge_model::{Outcome, Refusal, RequestId};
 use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 use crate::door::Door;
 use crate::headers::{
@@ -23,6 +24,9 @@ use crate::headers::{
 use crate::host::host;
 use crate::pulse::Pulse;
 use crate::render::Problem;
+
+/// How many fields a request gets here at most. A map that grows makes all of itself anew.
+const FIELDS_OF_OURS: usize = 5;
 
 /// What is the same for all requests of a connection.
 pub(crate) struct Line {
@@ -66,6 +70,8 @@ impl Line {
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
     pub(crate) id: RequestId,
+    /// The same as a field has it.
+    pub(crate) id_value: HeaderValue,
     /// No body may follow, however long the guest's is.
     pub(crate) head_only: bool,
     /// Prefers an error it can parse.
@@ -75,8 +81,11 @@ pub(crate) struct Asked {
 
 impl Asked {
     pub(crate) fn read(parts: &Parts) -> Self {
+        let id = request_id(&parts.headers);
         Self {
-            id: request_id(&parts.headers),
+            id_value: HeaderValue::from_str(id.as_str())
+                .expect("a request id has only visible ASCII"),
+            id,
             head_only: parts.method == Method::HEAD,
             json: prefers_json(&parts.headers),
             version: parts.version,
@@ -89,7 +98,7 @@ impl Asked {
 /// # Errors
 ///
 /// What to tell the client instead.
-pub(crate) fn prepare(parts: &mut Parts, line: &Line, id: &RequestId) -> Result<(), Problem> {
+pub(crate) fn prepare(parts: &mut Parts, line: &Line, id: &HeaderValue) -> Result<(), Problem> {
     // hyper counts HTTP/1 fields; for HTTP/2 it only bounds their bytes.
     let fields_max = usize::try_from(line.door.config.header_count_max).unwrap_or(usize::MAX);
     if parts.headers.len() > fields_max {
@@ -112,6 +121,7 @@ pub(crate) fn prepare(parts: &mut Parts, line: &Line, id: &RequestId) -> Result<
     let headers = &mut parts.headers;
     strip_hop_by_hop(headers);
     strip_claims(headers);
+    headers.reserve(FIELDS_OF_OURS);
     headers.insert(X_FORWARDED_FOR, line.forwarded_for.clone());
     headers.insert(X_FORWARDED_PROTO, line.forwarded_proto.clone());
     if let Some(host) = host {
@@ -122,8 +132,7 @@ pub(crate) fn prepare(parts: &mut Parts, line: &Line, id: &RequestId) -> Result<
         let ours = HeaderValue::try_from(line.local.to_string());
         headers.insert(HOST, ours.expect("an address has only visible ASCII"));
     }
-    let id = HeaderValue::from_str(id.as_str()).expect("a request id has only visible ASCII");
-    headers.insert(X_REQUEST_ID, id);
+    headers.insert(X_REQUEST_ID, id.clone());
     Ok(())
 }
 
@@ -156,8 +165,9 @@ fn request_id(headers: &HeaderMap) -> RequestId {
     only.and_then(|value| value.to_str().ok())
         .and_then(RequestId::keep)
         .unwrap_or_else(|| {
-            let id = Uuid::now_v7().hyphenated().to_string();
-            RequestId::keep(&id).expect("a UUID has only letters, digits and hyphens")
+            let mut text = [0; Hyphenated::LENGTH];
+            let id = Uuid::now_v7().hyphenated().encode_lower(&mut text);
+            RequestId::keep(id).expect("a UUID has only letters, digits and hyphens")
         })
 }
 
@@ -191,6 +201,8 @@ fn prefers_json(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use http::{Request, StatusCode};
 
     use super::*;
@@ -213,7 +225,7 @@ mod tests {
 
     /// The status it is refused with, or the fields the function gets.
     fn check(mut parts: Parts) -> Result<Vec<String>, StatusCode> {
-        let id = RequestId::keep("id").unwrap();
+        let id = HeaderValue::from_static("id");
         prepare(&mut parts, &line(), &id).map_err(|problem| problem.status)?;
         let fields = parts.headers.iter();
         let mut fields: Vec<_> = fields
@@ -299,6 +311,16 @@ mod tests {
             assert_eq!(Uuid::parse_str(&made).unwrap().get_version_num(), 7);
             assert_ne!(made, id(given));
         }
+    }
+
+    #[test]
+    fn ids_that_are_made_differ_and_sort_by_time() {
+        let made = || Asked::read(&parts("GET", "/", &[])).id.to_string();
+        let ids: Vec<_> = (0..10_000).map(|_| made()).collect();
+        assert!(ids.is_sorted_by(|before, after| before < after));
+        // What follows the time and the count is nobody's to guess.
+        let random: HashSet<_> = ids.iter().map(|id| &id[24..]).collect();
+        assert_eq!(random.len(), ids.len());
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //!
 //! **Invariant:** whatever the dispatcher says, the client gets exactly one well-formed response.
 
+use std::fmt::Write as _;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -13,11 +14,12 @@ use http::header::{CONNECTION, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
+use midge_model::Outcome;
 use midge_model::quantity::format_bytes;
-use midge_model::{Outcome, RequestId};
-use midge_runtime::{Aborted, Caller, Receipt, RequestBody};
+use midge_runtime::{Aborted, Caller, InstanceUse, Receipt, RequestBody};
 
 use crate::access::Record;
+use crate::ahead::Ahead;
 use crate::headers::{SERVER_TIMING, X_REQUEST_ID, strip_hop_by_hop};
 use crate::listener::Handled;
 use crate::render::Problem;
@@ -39,7 +41,7 @@ where
     let (mut parts, body) = request.into_parts();
     let asked = Asked::read(&parts);
     let mut record = Record::begin(line, &parts.method, &parts.uri, &asked.id);
-    if let Err(problem) = prepare(&mut parts, line, &asked.id) {
+    if let Err(problem) = prepare(&mut parts, line, &asked.id_value) {
         record.end_at_the_door(problem.code);
         return refuse(&problem, &asked, record);
     }
@@ -141,23 +143,22 @@ where
         drop(body);
         Reply::ours(Bytes::new(), record)
     } else {
-        let ends_with_connection = asked.version <= Version::HTTP_10 && declared_bytes.is_none();
-        Reply::guest(body, record, declared_bytes, ends_with_connection)
+        let body = match declared_bytes {
+            Some(_) => Ahead::unseen(body),
+            None => Ahead::seen(body),
+        };
+        Reply::guest(body, record, declared_bytes, asked.version)
     };
     Response::from_parts(parts, reply)
 }
 
 /// What every response says, whoever made it.
 fn finish_head(headers: &mut HeaderMap, asked: &Asked, record: &Record) {
-    headers.insert(X_REQUEST_ID, id_value(&asked.id));
+    headers.insert(X_REQUEST_ID, asked.id_value.clone());
     // HTTP/2 says it with GOAWAY and forbids the field.
     if asked.version <= Version::HTTP_11 && record.line().door.tally.draining.get() {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
-}
-
-fn id_value(id: &RequestId) -> HeaderValue {
-    HeaderValue::from_str(id.as_str()).expect("a request id has only visible ASCII")
 }
 
 /// The length the guest declared, if any, and if it makes sense.
@@ -182,7 +183,7 @@ fn declared_bytes(headers: &HeaderMap) -> Result<Option<u64>, &'static str> {
 /// What the invocation cost, as browsers and `curl` show it (Server-Timing, times in ms).
 fn server_timing(receipt: &Receipt) -> HeaderValue {
     let ms = |time: std::time::Duration| time.as_secs_f64() * 1_000.0;
-    let text = format!(
+    let mut text = format!(
         "queue;dur={:.3}, instantiate;dur={:.3}, run;dur={:.3}, cpu;dur={:.3}, memory;desc=\"{}\"",
         ms(receipt.queue),
         ms(receipt.instantiate),
@@ -190,6 +191,11 @@ fn server_timing(receipt: &Receipt) -> HeaderValue {
         ms(receipt.cpu),
         format_bytes(receipt.memory_peak_bytes),
     );
+    if let Some(InstanceUse { number, nth }) = receipt.instance {
+        // Which one, and the how manieth time that it answers.
+        write!(text, ", instance;desc=\"{number}\", nth;desc=\"{nth}\"")
+            .expect("a String takes all writes");
+    }
     HeaderValue::try_from(text).expect("numbers and units are visible ASCII")
 }
 
@@ -207,8 +213,14 @@ mod tests {
             run: Duration::from_millis(1_234),
             cpu: Duration::from_micros(56_700),
             memory_peak_bytes: 1_179_648,
+            instance: None,
         };
         insta::assert_snapshot!(server_timing(&receipt).to_str().unwrap(), @r#"queue;dur=0.012, instantiate;dur=0.007, run;dur=1234.000, cpu;dur=56.700, memory;desc="1.1MiB""#);
+        let kept = Receipt {
+            instance: Some(InstanceUse { number: 7, nth: 3 }),
+            ..receipt
+        };
+        insta::assert_snapshot!(server_timing(&kept).to_str().unwrap(), @r#"queue;dur=0.012, instantiate;dur=0.007, run;dur=1234.000, cpu;dur=56.700, memory;desc="1.1MiB", instance;desc="7", nth;desc="3""#);
     }
 
     fn check(values: &[&'static str]) -> Result<Option<u64>, &'static str> {

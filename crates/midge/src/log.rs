@@ -3,33 +3,35 @@
 //! Ours are compact text, or JSON objects with `--json`. What a guest writes
 //! arrives as events with the target `guest` and is printed as
 //! `[function] line`, so that it cannot be taken for ours. Which events exist
-//! is decided where they happen.
+//! is decided where they happen; when lines are written, in `gather.rs`.
 //!
-//! **Invariant:** one event is one write, so lines of several workers that share
-//! one stderr do not mix; and writing never waits: a terminal that is paused, or a
-//! pipe that nobody reads, costs lines (they are counted) and not requests.
+//! **Invariant:** lines of several workers that share one stderr do not mix; and writing never
+//! waits: a terminal that is paused, or a pipe that nobody reads, costs lines (they are counted)
+//! and not requests.
 
+mod gather;
 mod relay;
+mod served;
 
 use std::fmt;
-use std::io::Write as _;
 use std::sync::Arc;
 
 use midge_sandbox::GUEST_LOG_TARGET;
 use serde::{Deserialize, Serialize};
 use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
-use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::filter::{EnvFilter, FilterExt as _, filter_fn};
+use tracing::{Dispatch, Event, Metadata, Subscriber};
+use tracing_subscriber::filter::{EnvFilter, FilterExt as _, FilterFn, LevelFilter};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use self::gather::{Lines, Writing};
 pub(crate) use self::relay::Relay;
 use self::relay::RelayLayer;
+use self::served::{ServedLines, is_served};
 use crate::say;
 
-/// Lines that may wait for a slow reader of stderr; further ones are dropped.
-const LINES_WAITING_MAX: usize = 8 * 1024;
+/// The level of what guests write.
+const GUEST_LINES: LevelFilter = LevelFilter::INFO;
 
 /// What is logged, and how; the same in every process of a node.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -57,56 +59,75 @@ pub(crate) enum Format {
 /// guests to `relay`, too.
 #[must_use = "dropping it ends the log"]
 pub(crate) fn start(config: &LogConfig, relay: Option<Arc<Relay>>) -> Log {
+    let (lines, writing) = gather::start(std::io::stderr());
+    subscriber(config, lines, relay).init();
+    Log { writing }
+}
+
+/// What makes lines of events.
+fn subscriber(config: &LogConfig, lines: Lines, relay: Option<Arc<Relay>>) -> Dispatch {
     // `config.rs` has parsed the same text; a worker of another build might still disagree.
     let filter = || EnvFilter::try_new(&config.filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let (writer, guard) = NonBlockingBuilder::default()
-        .lossy(true)
-        .buffered_lines_limit(LINES_WAITING_MAX)
-        .thread_name("midge-log")
-        .finish(std::io::stderr());
-    let dropped = writer.error_counter();
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(writer.clone())
+    let general = tracing_subscriber::fmt::layer()
+        .with_writer(lines.clone())
         // A stderr that nobody reads any more must not turn each line into a panic.
         .log_internal_errors(false);
-    let is_guests = |event: &tracing::Metadata<'_>| event.target() == GUEST_LOG_TARGET;
     // What is shown on stderr is one choice, what people who may see a function's lines get is not.
-    let relayed = relay.map(|relay| RelayLayer(relay).with_filter(filter_fn(is_guests)));
-    let registry = tracing_subscriber::registry().with(relayed);
+    let relayed = relay.map(|relay| RelayLayer(relay).with_filter(up_to(GUEST_LINES, is_guests)));
+    let served = ServedLines {
+        lines: lines.clone(),
+        format: config.format,
+        colour: config.colour,
+    };
+    // Whose line it is, is asked first: one that is not is out of question at once.
+    let served = served.with_filter(up_to(LevelFilter::INFO, is_served).and(filter()));
+    let registry = tracing_subscriber::registry().with(relayed).with(served);
     match config.format {
         Format::Json => {
-            let all = lines.json().flatten_event(true).with_current_span(false);
-            registry.with(all.with_filter(filter())).init();
+            let all = general.json().flatten_event(true).with_current_span(false);
+            let all = all.with_filter(up_to(LevelFilter::TRACE, is_not_served).and(filter()));
+            registry.with(all).into()
         }
         Format::Text => {
-            let ours = lines.compact().with_ansi(config.colour);
-            let ours = ours.with_filter(filter().and(filter_fn(move |event| !is_guests(event))));
-            let guests = GuestLines { writer };
-            registry
-                .with(ours)
-                .with(guests.with_filter(filter()))
-                .init();
+            let ours = general.compact().with_ansi(config.colour);
+            let ours = ours.with_filter(up_to(LevelFilter::TRACE, is_ours).and(filter()));
+            let guests = GuestLines { lines };
+            let guests = guests.with_filter(up_to(GUEST_LINES, is_guests).and(filter()));
+            registry.with(ours).with(guests).into()
         }
     }
-    Log {
-        guard: Some(guard),
-        dropped,
-    }
+}
+
+fn is_guests(event: &Metadata<'_>) -> bool {
+    event.target() == GUEST_LOG_TARGET
+}
+
+fn is_not_served(event: &Metadata<'_>) -> bool {
+    !is_served(event)
+}
+
+fn is_ours(event: &Metadata<'_>) -> bool {
+    !is_guests(event) && is_not_served(event)
+}
+
+/// A filter that says how far it reaches. With one that does not, no level is out of question for
+/// any filter, and the spans that the engine makes around each host call are made for nobody: a
+/// twelfth of all that a small function costs.
+fn up_to(level: LevelFilter, filter: fn(&Metadata<'_>) -> bool) -> FilterFn {
+    FilterFn::new(filter).with_max_level_hint(level)
 }
 
 /// The running log. Dropping it writes what still waits, for a second at most.
 pub(crate) struct Log {
-    guard: Option<WorkerGuard>,
-    dropped: ErrorCounter,
+    writing: Writing,
 }
 
 impl Drop for Log {
     fn drop(&mut self) {
-        drop(self.guard.take());
-        let dropped = self.dropped.dropped_lines();
-        if dropped > 0 {
+        let lost = self.writing.end();
+        if lost > 0 {
             say::line(&format!(
-                "{dropped} log lines were dropped, because stderr was not read fast enough"
+                "{lost} log lines were dropped, because stderr was not read fast enough"
             ));
         }
     }
@@ -114,18 +135,15 @@ impl Drop for Log {
 
 /// Prints what guests write.
 struct GuestLines {
-    writer: NonBlocking,
+    lines: Lines,
 }
 
 impl<S: Subscriber> Layer<S> for GuestLines {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        if event.metadata().target() == GUEST_LOG_TARGET {
-            let mut line = GuestLine::default();
-            event.record(&mut line);
-            let text = format!("{}\n", say::clean_line(&line.to_string()));
-            // It never fails: what does not fit is counted.
-            drop(self.writer.clone().write_all(text.as_bytes()));
-        }
+        let mut line = GuestLine::default();
+        event.record(&mut line);
+        let text = format!("{}\n", say::clean_line(&line.to_string()));
+        self.lines.add(text.as_bytes());
     }
 }
 
@@ -157,15 +175,4 @@ impl Visit for GuestLine {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_guests_line_names_its_function_and_nothing_else() {
-        let line = GuestLine {
-            function: "resize".to_owned(),
-            line: "half done".to_owned(),
-        };
-        assert_eq!(line.to_string(), "[resize] half done");
-    }
-}
+mod tests;

@@ -26,8 +26,21 @@ async fn get(path: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_streamed_answer_is_chunked_and_carries_the_request_id() {
+async fn an_answer_that_is_there_has_its_length_and_carries_the_request_id() {
     assert_snapshot!(get("/hello").await, @r#"
+    HTTP/1.1 200 OK
+    x-request-id: [x-request-id]
+    connection: close
+    content-length: 5
+    date: [date]
+
+    hello
+    "#);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_still_written_is_chunked() {
+    assert_snapshot!(get("/pieces").await, @r#"
     HTTP/1.1 200 OK
     x-request-id: [x-request-id]
     connection: close
@@ -38,6 +51,35 @@ async fn a_streamed_answer_is_chunked_and_carries_the_request_id() {
     hello
     0
     "#);
+}
+
+#[tokio::test]
+async fn an_answer_without_a_byte_has_its_length_too() {
+    assert_snapshot!(get("/empty").await, @r#"
+    HTTP/1.1 200 OK
+    x-request-id: [x-request-id]
+    connection: close
+    content-length: 0
+    date: [date]
+    "#);
+}
+
+#[tokio::test]
+async fn http10_keeps_the_connection_if_asked_and_if_the_answer_is_there() {
+    let answer =
+        check("GET /hello HTTP/1.0\r\nconnection: keep-alive\r\n\r\nGET /hello HTTP/1.0\r\n\r\n")
+            .await;
+    assert_eq!(answer.matches("hello").count(), 2);
+    assert_eq!(answer.matches("content-length: 5").count(), 2);
+}
+
+#[tokio::test]
+async fn bodiless_answers_get_no_length_that_the_guest_did_not_give() {
+    for path in ["/nothing", "/unchanged"] {
+        let answer = get(path).await;
+        assert!(!answer.contains("content-length"), "{answer}");
+        assert!(answer.ends_with("\n\n"), "{answer}");
+    }
 }
 
 #[tokio::test]
@@ -56,23 +98,20 @@ async fn pipelined_requests_are_answered_in_order() {
     helloHTTP/1.1 200 OK
     x-request-id: [x-request-id]
     connection: close
-    transfer-encoding: chunked
+    content-length: 98
     date: [date]
 
-    62
     host: a
     x-forwarded-for: 127.0.0.1
     x-forwarded-host: a
     x-forwarded-proto: http
     x-request-id: [x-request-id]
-
-    0
     "#);
 }
 
 #[tokio::test]
 async fn http10_gets_a_plain_body_and_a_close() {
-    assert_snapshot!(check("GET /hello HTTP/1.0\r\n\r\n").await, @r#"
+    assert_snapshot!(check("GET /pieces HTTP/1.0\r\n\r\n").await, @r#"
     HTTP/1.0 200 OK
     x-request-id: [x-request-id]
     date: [date]
@@ -103,12 +142,10 @@ async fn a_guest_does_not_speak_for_the_connection() {
     HTTP/1.1 200 OK
     x-request-id: [x-request-id]
     connection: close
-    transfer-encoding: chunked
+    content-length: 4
     date: [date]
 
-    4
     hops
-    0
     "#);
 }
 
@@ -322,7 +359,7 @@ async fn a_panic_costs_its_own_connection_only() {
             ""
         );
         door.guests.release_one();
-        read_until(&mut other, "waited\r\n0\r\n\r\n").await;
+        read_until(&mut other, "waited").await;
     })
     .await;
 }

@@ -48,17 +48,14 @@ async fn the_node_takes_the_same_way_as_everybody() {
         HTTP/1.1 200 OK
         x-request-id: [x-request-id]
         connection: close
-        transfer-encoding: chunked
+        content-length: 136
         date: [date]
 
-        88
         host: r7.f.shop.midge.test
         x-forwarded-for: 127.0.0.1
         x-forwarded-host: r7.f.shop.midge.test
         x-forwarded-proto: http
         x-request-id: [x-request-id]
-
-        0
         ");
     })
     .await;

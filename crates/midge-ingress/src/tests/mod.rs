@@ -9,6 +9,7 @@ mod http2;
 mod internal;
 mod limits;
 mod log;
+mod sizes;
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -196,6 +197,7 @@ fn cost() -> Receipt {
         run: Duration::from_micros(3),
         cpu: Duration::from_micros(4),
         memory_peak_bytes: 64 * 1024,
+        instance: None,
     }
 }
 
@@ -247,6 +249,9 @@ async fn run_guest(
             response.status(204).header("content-length", "0"),
             vec![data("ignored")],
         ),
+        "/unchanged" => (response.status(304), vec![data("ignored")]),
+        "/empty" => (response, vec![]),
+        "/pieces" => (response, vec![data("hello"), data("")]),
         "/half" => (response, vec![data("half"), aborted()]),
         "/trailers" => (
             response.header("trailer", "x-sum"),
