@@ -162,7 +162,7 @@ struct Entry {
 
 type Record = BTreeMap<String, Entry>;
 
-const FOLDERS: [&str; 2] = ["examples", "fixtures"];
+const FOLDERS: [&str; 3] = ["benches", "examples", "fixtures"];
 const RECORD: &str = "prebuilt.toml";
 const RECORD_HEAD: &str =
     "# Written by `cargo xtask guests`: what each committed guest was made from.\n\n";
@@ -285,7 +285,12 @@ mod tests {
     fn check_after(change: impl FnOnce(&Path)) -> String {
         let repository = tempfile::tempdir().unwrap();
         let root = repository.path().join("guests");
-        for folder in ["examples/prebuilt", "fixtures/prebuilt", "shared/deep"] {
+        for folder in [
+            "benches/prebuilt",
+            "examples/prebuilt",
+            "fixtures/prebuilt",
+            "shared/deep",
+        ] {
             fs::create_dir_all(root.join(folder)).unwrap();
         }
         for (file, text) in [

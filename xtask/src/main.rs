@@ -12,6 +12,8 @@
     reason = "a chore talks to the person at the terminal; the product prints through say.rs only"
 )]
 
+mod bench;
+mod density;
 mod guests;
 mod test;
 mod tidy;
@@ -27,7 +29,9 @@ usage: cargo xtask <command>
                    fuzz and doc
   api              a running node against its OpenAPI document
   fuzz [SECONDS]   every fuzz target for so long (10), from the seeds that are checked in
+  bench [..]       midge beside its peers, in a release build (`cargo xtask bench --help`)
   tidy             what clippy cannot see: crate edges, file length, module docs, fixtures ...
+  density [FLAGS]  thousands of functions on one node: cold starts, memory (`--help`: its flags)
   guests           rebuild the prebuilt guests (`cargo xtask guests --help`)";
 
 fn main() -> ExitCode {
@@ -38,6 +42,7 @@ fn main() -> ExitCode {
     };
     match (command.as_str(), rest) {
         ("guests", rest) => close(guests::run(rest)),
+        ("density", rest) => close(density::run(&root(), rest)),
         ("test", []) => test::run(&root(), test::Extent::Full),
         ("test", [flag]) if flag == "--quick" => test::run(&root(), test::Extent::Quick),
         ("api", []) => test::api(&root()),
@@ -45,6 +50,7 @@ fn main() -> ExitCode {
         ("fuzz", [seconds]) if seconds.parse::<u32>().is_ok() => {
             test::fuzz(&root(), seconds.parse().ok())
         }
+        ("bench", words) => bench::run(&root(), words),
         ("tidy", []) => close(tidy::run(&root())),
         ("help" | "--help" | "-h", _) => {
             println!("{USAGE}");

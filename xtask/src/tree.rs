@@ -18,7 +18,7 @@ const DEPTH_MAX: usize = 16;
 pub(crate) struct Tree {
     /// The root `Cargo.toml`.
     pub(crate) workspace: Manifest,
-    /// `Cargo.toml` of each folder in `crates/`, and of xtask.
+    /// `Cargo.toml` of each folder in `crates/`, of benches and of xtask.
     pub(crate) members: Vec<Manifest>,
     /// Every `.rs` file, the guests' included.
     pub(crate) rust: Vec<SourceFile>,
@@ -65,11 +65,9 @@ impl Tree {
         Ok(tree)
     }
 
-    /// The Rust files of the product and of xtask; the guests play by looser rules.
+    /// The Rust files of the product, of benches and of xtask; the guests play by looser rules.
     pub(crate) fn host_rust(&self) -> impl Iterator<Item = &SourceFile> {
-        self.rust
-            .iter()
-            .filter(|file| file.path.starts_with("crates/") || file.path.starts_with("xtask/"))
+        self.rust.iter().filter(|file| is_host(&file.path))
     }
 }
 
@@ -94,11 +92,16 @@ impl Manifest {
     }
 }
 
+fn is_host(path: &str) -> bool {
+    let host = ["crates/", "xtask/", "benches/"];
+    host.iter().any(|folder| path.starts_with(folder)) && !path.starts_with("benches/guests/")
+}
+
 fn is_member_manifest(path: &str) -> bool {
     let parts: Vec<&str> = path.split('/').collect();
     matches!(
         parts.as_slice(),
-        ["crates", _, "Cargo.toml"] | ["xtask", "Cargo.toml"]
+        ["crates", _, "Cargo.toml"] | ["xtask" | "benches", "Cargo.toml"]
     )
 }
 

@@ -36,7 +36,11 @@ pub(super) fn check(tree: &Tree) -> Vec<Problem> {
 }
 
 fn is_crate_root(path: &str) -> bool {
-    path.ends_with("/src/lib.rs") || path.ends_with("/src/main.rs") || path.contains("/src/bin/")
+    let in_bin = path.split_once("/src/bin/").map(|(_, file)| file);
+    path.ends_with("/src/lib.rs")
+        || path.ends_with("/src/main.rs")
+        // A binary of several files has a folder there, and its root in it.
+        || in_bin.is_some_and(|file| !file.contains('/') || file.ends_with("/main.rs"))
 }
 
 #[cfg(test)]

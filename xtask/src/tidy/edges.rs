@@ -27,6 +27,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("midge-api", &[]),
     ("midge-model", &[]),
     ("midge-testkit", &[]),
+    // Starts the binaries that users start; nothing of the product may name it.
+    ("midge-bench", &["midge-api"]),
     ("xtask", &[]),
 ];
 const BINARY: &str = "midge";
