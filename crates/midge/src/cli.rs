@@ -6,6 +6,7 @@
 //! **Invariant:** nothing is read from disk or bound while parsing.
 
 mod administration;
+mod bench;
 mod functions;
 mod grants;
 mod node;
@@ -18,10 +19,11 @@ use std::time::Duration;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
-use midge_model::quantity::parse_duration;
-use midge_model::{CONCURRENCY_MAX, Limits};
+use midge_model::quantity::{parse_bytes, parse_duration};
+use midge_model::{CONCURRENCY_MAX, IsolationLevel, Limits};
 
 pub(crate) use self::administration::*;
+pub(crate) use self::bench::*;
 pub(crate) use self::functions::*;
 pub(crate) use self::grants::{GrantArgs, SecretSource};
 pub(crate) use self::node::{FormArgs, NodeArgs, ScopeArgs};
@@ -115,6 +117,8 @@ pub(crate) enum Command {
     Compile(CompileArgs),
     /// Say what a policy makes of a manifest.
     Policy(PolicyArgs),
+    /// Measure a function: latency, cold starts, CPU and memory.
+    Bench(Box<BenchArgs>),
     /// Show that this machine runs functions as promised.
     Doctor(DoctorArgs),
     /// Print a completion script for a shell.
@@ -143,6 +147,11 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=WORKERS_MAX))]
     pub(crate) workers: Option<u32>,
 
+    /// Memory that code of functions may hold over all workers while nothing of it runs; what was
+    /// used longest ago goes first [default: a quarter of what the machine or its control group has].
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    pub(crate) memory_target: Option<u64>,
+
     /// Where compiled code is kept.
     #[command(flatten)]
     pub(crate) cache: CacheArgs,
@@ -163,9 +172,17 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_duration)]
     pub(crate) grace: Duration,
 
+    /// End when the process that started this one ends, however that ends.
+    #[arg(long, hide = true)]
+    pub(crate) end_with_parent: bool,
+
     /// What functions may touch.
     #[command(flatten)]
     pub(crate) grants: GrantArgs,
+
+    /// Whether instances are used again: `fresh`, `serial` or `shared`, over the manifest's.
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) isolation: Option<IsolationLevel>,
 
     /// Limits over those of the manifest.
     #[command(flatten)]

@@ -7,6 +7,7 @@
 //! **Invariant:** a `RunConfig` exists only if everything that can be checked
 //! without touching a file or a socket has been checked.
 
+mod bench;
 mod powers;
 mod serve;
 mod target;
@@ -17,16 +18,17 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use midge_model::{Grants, LimitsPatch, SecretGrant};
+use midge_model::{Grants, Isolation, LimitsPatch, SecretGrant};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::bench::{BenchConfig, BenchFunctions, BenchLoad, BenchRequest, BenchTarget};
 pub(crate) use self::powers::{LearnTo, PolicyChoice, PowersChoice, SecretChoice};
 pub(crate) use self::serve::ServeConfig;
 pub(crate) use self::target::{Target, contexts_file, environment_token};
 use crate::cli::{CacheArgs, LogArgs, RunArgs};
 use crate::cmd::fault::Hint;
 use crate::log::{Format, LogConfig};
-use crate::{machine, say};
+use crate::{machine, memory_target, say};
 
 /// The longest grace period; an order to stop must end some day.
 const GRACE_MAX: Duration = Duration::from_secs(60 * 60);
@@ -50,6 +52,8 @@ pub(crate) struct RunConfig {
     pub(crate) listen: SocketAddr,
     /// Who takes the traffic.
     pub(crate) workers: Workers,
+    /// Memory that code of functions may hold over all workers.
+    pub(crate) memory_target_bytes: u64,
     /// What goes over the manifest, for every function.
     pub(crate) overrides: Overrides,
     /// What the node lends to functions, and on whose word.
@@ -90,6 +94,8 @@ impl Workers {
 pub(crate) struct Overrides {
     /// Limits that were typed.
     pub(crate) limits: LimitsPatch,
+    /// A level that was typed.
+    pub(crate) isolation: Option<Isolation>,
     /// Grants that were typed, but for secrets.
     pub(crate) grants: Grants,
     /// Secrets that were typed, for a function that has no manifest to say how it gets them.
@@ -162,8 +168,10 @@ impl RunConfig {
             path: args.path,
             listen: resolve(&args.listen)?,
             workers: workers(args.workers),
+            memory_target_bytes: memory_target(args.memory_target),
             overrides: Overrides {
                 limits,
+                isolation: args.isolation.map(Isolation::of_level),
                 grants,
                 secrets: Vec::new(),
             },
@@ -280,6 +288,11 @@ fn workers(typed: Option<u32>) -> Workers {
         Some(count) => Workers::Processes(NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN)),
         None => Workers::Processes(machine::cores()),
     }
+}
+
+/// As typed, else what suits the machine.
+fn memory_target(typed: Option<u64>) -> u64 {
+    typed.unwrap_or_else(memory_target::of_this_machine)
 }
 
 fn resolve(text: &str) -> Result<SocketAddr, ConfigError> {

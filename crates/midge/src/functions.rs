@@ -15,8 +15,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use midge_model::{
-    Digest, FunctionName, GrantConflict, Grants, LimitError, Limits, MANIFEST_BYTES_MAX, Manifest,
-    ManifestError, NamespaceName, Policy, Revision, Route, RouteConflict, RouteTable, SecretText,
+    Digest, FunctionName, GrantConflict, Grants, Isolation, LimitError, Limits, MANIFEST_BYTES_MAX,
+    Manifest, ManifestError, NamespaceName, Policy, Revision, Route, RouteConflict, RouteTable,
+    SecretText,
 };
 
 pub(crate) use self::written::Written;
@@ -37,6 +38,8 @@ pub(crate) struct Function {
     pub(crate) routes: Vec<Route>,
     /// What it may take.
     pub(crate) limits: Limits,
+    /// What its invocations share.
+    pub(crate) isolation: Isolation,
     /// What it may touch.
     pub(crate) grants: Grants,
     /// The values of the secrets among that, by name.
@@ -202,6 +205,7 @@ impl Function {
             digest,
             grants: self.grants.clone(),
             limits: self.limits,
+            isolation: self.isolation,
             routes: self.routes.clone(),
         }
     }

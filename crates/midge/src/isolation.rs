@@ -18,19 +18,28 @@ use http_body::Body as _;
 use midge_model::{Digest, Grants, Limits, NamespaceName, Outcome, Policy, RequestId, Revision};
 use midge_sandbox::{
     Allocation, ArtifactCache, Caller, CompileError, Deployment, DnsConfig, EngineError,
-    Invocation, LoadError, LoadedFunction, NodePowers, PowersConfig, PowersError, RequestBody,
-    ResetMechanism, RootsConfig, Sandbox, SandboxConfig, compile,
+    Invocation, KeepsNone, Kept, LoadError, LoadedFunction, NodePowers, Off, PowersConfig,
+    PowersError, RequestBody, ResetMechanism, RootsConfig, Sandbox, SandboxConfig, compile,
 };
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-/// The guest, with two words to put in.
+/// The guest, with three words to put in.
 const CANARY: &str = include_str!("isolation/canary.wat");
 
-/// How the canaries differ: how far apart they write, and how they end. One writes every page,
-/// one a few of them, one ends badly; as different components they never share an image.
-const CANARIES: [(&str, &str); 3] = [("4096", "nop"), ("300008", "nop"), ("4096", "unreachable")];
+/// How the canaries differ: how far apart they write, up to where, and how they end. One writes
+/// every page, one a few of them, one ends badly, and one writes every second page, so that the
+/// pages between are kept as well; as different components they never share an image.
+const CANARIES: [(&str, &str, &str); 4] = [
+    ("4096", WHOLE, "nop"),
+    ("300008", WHOLE, "nop"),
+    ("4096", WHOLE, "unreachable"),
+    ("8192", "0x0ffff8", "nop"),
+];
+
+/// The end of all memory that a canary has.
+const WHOLE: &str = "0x4ffff8";
 
 /// What a fresh instance says.
 const FRESH: &[u8] = b"fresh\n";
@@ -64,6 +73,8 @@ pub(crate) struct Report {
     pub(crate) reused: Option<u32>,
     /// Those that ended badly on purpose.
     pub(crate) trapped: u32,
+    /// What was done to keep memory resident between them, or why nothing was.
+    pub(crate) kept: Result<Kept, Off>,
     /// How long all of that took.
     pub(crate) took: Duration,
     /// What was not fresh, and how often.
@@ -122,10 +133,19 @@ pub(crate) async fn prove(
     let mut findings = Findings::default();
     let mut reused = None;
     let mut mechanism = ResetMechanism::NoReuse;
+    let mut kept = Ok(Kept::default());
     for (config, at_once, cycles) in yards {
         let yard = Yard::open((config, at_once), cache, folder, &canaries())?;
         yard.run(cycles, &mut findings).await?;
         mechanism = yard.sandbox.engine().reset_mechanism();
+        kept = match (kept, yard.sandbox.kept()) {
+            (Ok(before), Ok(kept)) => Ok(Kept {
+                looks: before.looks + kept.looks,
+                pages: before.pages + kept.pages,
+                ..kept
+            }),
+            (_, off) => off,
+        };
         if let Some(slots) = yard.sandbox.engine().warm_slots() {
             *reused.get_or_insert(0) += cycles.saturating_sub(slots);
         }
@@ -136,6 +156,7 @@ pub(crate) async fn prove(
         cycles: findings.cycles,
         reused,
         trapped: findings.trapped,
+        kept,
         took: started.elapsed(),
         stale: findings.stale,
     })
@@ -143,7 +164,10 @@ pub(crate) async fn prove(
 
 /// The text of each canary.
 fn canaries() -> Vec<String> {
-    let text = |(step, ending)| CANARY.replace("STEP", step).replace("ENDING", ending);
+    let text = |(step, reach, ending)| {
+        let text = CANARY.replace("STEP", step).replace("REACH", reach);
+        text.replace("ENDING", ending)
+    };
     CANARIES.into_iter().map(text).collect()
 }
 
@@ -219,6 +243,7 @@ fn load(
             ..Grants::default()
         },
         limits: Limits::SAFE,
+        isolation: midge_model::Isolation::Fresh,
         routes: Vec::new(),
     };
     let deployment = Deployment {
@@ -251,7 +276,8 @@ async fn run_once(canary: Rc<LoadedFunction>, place: Box<dyn std::any::Any>) -> 
         caller: &caller,
         mount: "",
         deadline: Instant::now() + Limits::SAFE.time,
-        permit: place,
+        permit: Box::new(KeepsNone(place)),
+        instance: None,
         ended: None,
     };
     let mut said = Vec::new();
@@ -278,7 +304,7 @@ async fn run_once(canary: Rc<LoadedFunction>, place: Box<dyn std::any::Any>) -> 
 
 /// Whether a canary ended as its text says, by `unreachable`.
 fn is_on_purpose(reason: &str) -> bool {
-    reason.contains(CANARIES[2].1)
+    reason.contains(CANARIES[2].2)
 }
 
 #[derive(Default)]

@@ -21,6 +21,7 @@ mod isolation;
 mod learn;
 mod log;
 mod machine;
+mod memory_target;
 mod node;
 mod observed;
 mod policy;

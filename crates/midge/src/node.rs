@@ -133,6 +133,8 @@ impl Node for ThisNode {
                     pid: seen.pid,
                     ready: seen.ready,
                     applied: roster.applied_by(worker),
+                    loaded: seen.loaded.revisions,
+                    evicted: seen.loaded.evicted,
                 })
                 .collect(),
             functions: roster.functions() as u64,

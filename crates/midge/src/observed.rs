@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use midge_api::{InvocationSummary, LogLine};
 use midge_model::Timestamp;
-use midge_runtime::{FunctionTally, Histogram};
+use midge_runtime::{FunctionTally, Histogram, LoadedCounts};
 use tokio::sync::broadcast;
 
 use self::lines::KeptLines;
@@ -46,6 +46,8 @@ pub(crate) struct WorkerSeen {
     pub(crate) pid: u32,
     /// Whether it takes traffic.
     pub(crate) ready: bool,
+    /// What it has loaded.
+    pub(crate) loaded: LoadedCounts,
 }
 
 impl Observed {
@@ -84,7 +86,11 @@ impl Observed {
     /// A worker was started: this process, or ours without one.
     pub(crate) fn worker_started(&self, worker: usize, pid: Option<u32>) {
         let pid = pid.unwrap_or_else(std::process::id);
-        let seen = WorkerSeen { pid, ready: false };
+        let seen = WorkerSeen {
+            pid,
+            ready: false,
+            loaded: LoadedCounts::default(),
+        };
         lock(&self.workers).insert(worker, seen);
     }
 
@@ -92,6 +98,13 @@ impl Observed {
     pub(crate) fn worker_ready(&self, worker: usize) {
         if let Some(seen) = lock(&self.workers).get_mut(&worker) {
             seen.ready = true;
+        }
+    }
+
+    /// A worker says what it has loaded.
+    pub(crate) fn note_loaded(&self, worker: usize, loaded: LoadedCounts) {
+        if let Some(seen) = lock(&self.workers).get_mut(&worker) {
+            seen.loaded = loaded;
         }
     }
 

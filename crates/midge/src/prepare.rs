@@ -95,6 +95,7 @@ pub(crate) async fn prepare(
         let source = read(function)?;
         let digest = Digest::of(&source);
         digests.push(digest);
+        check_isolation(function, &source)?;
         if artifacts.contains_key(&digest) || jobs.contains_key(&digest) {
             continue;
         }
@@ -154,14 +155,28 @@ fn find(
     }
 }
 
-/// A component that is not in the cache is new to us and is looked into before it is compiled.
-fn job(function: &Function, source: &[u8], digest: Digest) -> Result<Job, PrepareError> {
-    let checked = inspect(source).and_then(|file| file.check_imports().map(|()| file));
-    let inspection = checked.map_err(|source| PrepareError::Inspect {
+/// Looks into every component whose instances are to be used again: one file may be several
+/// functions.
+fn check_isolation(function: &Function, source: &[u8]) -> Result<(), PrepareError> {
+    if function.isolation.is_fresh() {
+        return Ok(());
+    }
+    let checked = inspect(source).and_then(|file| file.reusable().check(&function.isolation));
+    checked.map_err(|source| unfit(function, source))
+}
+
+fn unfit(function: &Function, source: InspectError) -> PrepareError {
+    PrepareError::Inspect {
         function: function.name.clone(),
         path: function.component.clone(),
         source: Box::new(source),
-    })?;
+    }
+}
+
+/// A component that is not in the cache is new to us and is looked into before it is compiled.
+fn job(function: &Function, source: &[u8], digest: Digest) -> Result<Job, PrepareError> {
+    let checked = inspect(source).and_then(|file| file.check_imports().map(|()| file));
+    let inspection = checked.map_err(|source| unfit(function, source))?;
     Ok(Job {
         function: function.name.clone(),
         source: Source::File(function.component.clone()),

@@ -27,7 +27,7 @@ use midge_model::{
     Digest, FunctionName, NamespaceName, Revision, RevisionNumber, SecretText, Timestamp, Traffic,
     Use,
 };
-use midge_runtime::FunctionTally;
+use midge_runtime::{FunctionTally, LoadedCounts};
 use midge_sandbox::{PowersConfig, SandboxConfig};
 use serde::{Deserialize, Serialize};
 
@@ -80,6 +80,8 @@ pub(crate) struct Plan {
     pub(crate) sandbox: SandboxConfig,
     /// What to lend them.
     pub(crate) powers: PowersConfig,
+    /// Memory that loaded code may hold over all workers.
+    pub(crate) memory_target_bytes: u64,
     /// Where native code lies.
     pub(crate) cache_dir: PathBuf,
     /// Where folders of functions are made when they are first needed.
@@ -225,6 +227,8 @@ pub(crate) enum Event {
     Ready,
     /// Its thread still turns; said again and again.
     Alive,
+    /// What it has loaded; said when that has changed.
+    Loaded(LoadedCounts),
     /// It serves a function as this order says, or a later one; or why it does not.
     Applied {
         /// Which function.

@@ -11,6 +11,7 @@ mod clerk;
 mod folders;
 mod loader;
 
+use std::cell::Cell;
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::rc::Rc;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use midge_ingress::{Drained, Listening, Phase, Tls};
-use midge_runtime::{Counters, Dispatcher, DispatcherParts, WorkerBounds};
+use midge_runtime::{Counters, Dispatcher, DispatcherParts, LoadedCounts, WorkerBounds};
 use midge_sandbox::{
     ArtifactCache, LOOK_UP_DESCRIPTORS_MAX, NodePowers, OUTBOUND_DESCRIPTORS_MAX, Sandbox,
     UsagePage,
@@ -32,7 +33,7 @@ use crate::cmd::fault::chain;
 use crate::config::TlsPaths;
 use crate::log::Relay;
 use crate::protocol::{ALIVE_EVERY, Event, FOLDERS_MAX, Order, Plan, Shared, in_groups};
-use crate::{learn, machine};
+use crate::{learn, machine, memory_target};
 
 /// Serves until it is ordered to stop, or until nobody is left to give orders. Lines of guests are
 /// passed on from `relay`.
@@ -58,6 +59,7 @@ pub(crate) async fn serve(
         relay,
         events,
         plan,
+        told_loaded: Cell::default(),
     };
     let live = worker.live();
     let serve = async {
@@ -80,6 +82,8 @@ struct Worker {
     tls: Option<Rc<Tls>>,
     relay: Option<Arc<Relay>>,
     events: mpsc::Sender<Event>,
+    /// What it last said to be loaded.
+    told_loaded: Cell<LoadedCounts>,
 }
 
 impl Worker {
@@ -182,6 +186,7 @@ impl Worker {
                 _ = alive.tick() => {
                     say(&self.events, Event::Alive).await;
                     self.clerk.tidy();
+                    self.dispatcher.make_room();
                     self.tell_what_was_seen().await;
                 }
                 () = lines_waiting(self.relay.as_deref()) => self.tell_lines().await,
@@ -192,6 +197,10 @@ impl Worker {
     async fn tell_what_was_seen(&self) {
         self.tell_lines().await;
         if self.plan.tells {
+            let loaded = self.dispatcher.loaded_counts();
+            if self.told_loaded.replace(loaded) != loaded {
+                say(&self.events, Event::Loaded(loaded)).await;
+            }
             for group in in_groups(self.dispatcher.take_tallies()).groups {
                 say(&self.events, Event::Tallies(group)).await;
             }
@@ -259,15 +268,18 @@ impl Parts {
         let usage = at("share the counts of folders", usage)?;
         usage.join(plan.worker);
         let loader = Rc::new(loader(plan, events)?);
+        let loaded = memory_target::of_worker(plan.memory_target_bytes, plan.workers);
         let dispatcher = Rc::new(Dispatcher::new(DispatcherParts {
             bounds: WorkerBounds {
                 instances_max: plan.sandbox.instances_max,
                 // What is left when every connection is taken; the door never competes with guests.
                 descriptors_max: machine::descriptors_max()
                     .saturating_sub(plan.ingress.connections_max)
+                    .saturating_sub(loaded.revisions_max)
                     .saturating_sub(OUTBOUND_DESCRIPTORS_MAX)
                     .saturating_sub(LOOK_UP_DESCRIPTORS_MAX),
             },
+            loaded,
             domain: plan.domain.clone(),
             counters: counters.clone(),
             worker: plan.worker,

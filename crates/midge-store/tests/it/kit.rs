@@ -70,6 +70,7 @@ pub(crate) async fn deploy(store: &Store, name: &str) {
             digest,
             grants: Grants::default(),
             limits: Limits::SAFE,
+            isolation: midge_model::Isolation::Fresh,
             routes: vec![route],
         },
         component_bytes: component.size_bytes,

@@ -250,7 +250,7 @@ fn message(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-fn path(text: &str) -> Result<String, String> {
+pub(super) fn path(text: &str) -> Result<String, String> {
     if !text.starts_with('/') {
         return Err(format!("path does not start with `/`, write `/{text}`"));
     }
@@ -260,7 +260,7 @@ fn path(text: &str) -> Result<String, String> {
     }
 }
 
-fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+pub(super) fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let (name, value) = text
         .split_once(':')
         .ok_or("not a name and a value, write for example `content-type: application/json`")?;

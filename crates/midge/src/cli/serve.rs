@@ -51,6 +51,11 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=WORKERS_MAX))]
     pub(crate) workers: Option<u32>,
 
+    /// Memory that code of functions may hold over all workers while nothing of it runs; what was
+    /// used longest ago goes first [default: a quarter of what the machine or its control group has].
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    pub(crate) memory_target: Option<u64>,
+
     /// Domain below which every function answers: FUNCTION.NAMESPACE.DOMAIN.
     #[arg(long, value_name = "NAME", default_value = "localhost")]
     pub(crate) domain: String,

@@ -30,13 +30,21 @@ pub(super) fn run(args: &ListArgs) -> anyhow::Result<Ending> {
     })
 }
 
-fn table(functions: &[FunctionInfo]) -> Table<5> {
-    let mut table = Table::new(["NAME", "TRAFFIC", "REVISIONS", "UPDATED", "URL"]);
+fn table(functions: &[FunctionInfo]) -> Table<6> {
+    let mut table = Table::new([
+        "NAME",
+        "TRAFFIC",
+        "REVISIONS",
+        "ISOLATION",
+        "UPDATED",
+        "URL",
+    ]);
     for function in functions {
         table.row([
             function.function.to_string(),
             who_answers(&function.traffic),
             function.revisions.len().to_string(),
+            function.isolation.to_string(),
             super::moment(function.updated_at),
             function.url.clone(),
         ]);
@@ -70,6 +78,7 @@ mod tests {
             revisions: vec![RevisionNumber::FIRST],
             keep: 10,
             routes: Vec::new(),
+            isolation: midge_model::IsolationLevel::Fresh,
             created_at: Timestamp::from_ms(0),
             updated_at: Timestamp::from_ms(1_795_356_000_123),
             version: 7,
@@ -83,9 +92,9 @@ mod tests {
             function("checkout", &["r7=90", "r8=10"]),
         ];
         assert_snapshot!(table(&functions).to_text(true), @r"
-        NAME      TRAFFIC      REVISIONS  UPDATED               URL
-        a         r8           1          2026-11-22T14:00:00Z  http://a.default.localhost:8080/
-        checkout  r7=90 r8=10  1          2026-11-22T14:00:00Z  http://checkout.default.localhost:8080/
+        NAME      TRAFFIC      REVISIONS  ISOLATION  UPDATED               URL
+        a         r8           1          fresh      2026-11-22T14:00:00Z  http://a.default.localhost:8080/
+        checkout  r7=90 r8=10  1          fresh      2026-11-22T14:00:00Z  http://checkout.default.localhost:8080/
         ");
     }
 }

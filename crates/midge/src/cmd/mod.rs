@@ -6,6 +6,7 @@
 //! **Invariant:** a command returns; it never exits the process itself.
 
 mod audit;
+mod bench;
 mod compile;
 mod compiler;
 mod completions;
@@ -98,6 +99,7 @@ fn dispatch(args: Args) -> anyhow::Result<Ending> {
         Command::Inspect(args) => inspect::run(&args),
         Command::Compile(args) => compile::run(args),
         Command::Policy(args) => policy::run(args),
+        Command::Bench(args) => bench::run(*args),
         Command::Doctor(args) => doctor::run(args),
         Command::Completions(args) => completions::run(&args),
         Command::Worker => worker::run(),

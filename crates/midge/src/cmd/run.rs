@@ -55,6 +55,9 @@ const LEARNING: &str = "learning: functions may do everything that the policy al
 
 /// Serves until told to stop.
 pub(super) fn run(args: RunArgs) -> anyhow::Result<Ending> {
+    if args.end_with_parent {
+        machine::die_with_parent();
+    }
     let config = RunConfig::new(args).map_err(hinted)?;
     let _log = log::start(&config.log, None);
     machine::raise_descriptor_limit();
@@ -172,6 +175,7 @@ fn plan(config: &RunConfig, sandbox: SandboxConfig, powers: PowersConfig) -> Pla
         },
         sandbox,
         powers,
+        memory_target_bytes: config.memory_target_bytes,
         cache_dir: config.cache_dir.clone(),
         data_root: None,
         tls: config.tls.clone(),

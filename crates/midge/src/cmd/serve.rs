@@ -283,6 +283,7 @@ fn plan(config: &ServeConfig, sandbox: SandboxConfig, powers: PowersConfig) -> P
         },
         sandbox,
         powers,
+        memory_target_bytes: config.memory_target_bytes,
         cache_dir: config.cache_dir.clone(),
         data_root: Some(config.data_root.clone()),
         tls: config.tls.clone(),

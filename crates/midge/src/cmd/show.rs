@@ -79,6 +79,7 @@ fn function_facts(shown: &Shown) -> Facts {
     facts.row("namespace", &function.namespace);
     facts.row("url", &function.url);
     facts.row("traffic", &function.traffic);
+    facts.row("isolation", &function.isolation);
     if let Some(sticky) = function.traffic.sticky() {
         facts.row("sticky", sticky);
     }
@@ -135,6 +136,7 @@ fn revision_facts(revision: &RevisionInfo) -> Facts {
     facts.row("component", &revision.digest);
     facts.row("size", &format_bytes(revision.component_bytes));
     facts.rows("routes", revision.routes.iter().map(ToString::to_string));
+    facts.row("isolation", &revision.isolation);
     facts.rows("grants", grants(revision));
     let limits = revision.limits.rows().into_iter();
     facts.rows(
@@ -153,6 +155,7 @@ fn grants(revision: &RevisionInfo) -> Vec<String> {
         digest,
         grants,
         limits,
+        isolation,
         routes,
         ..
     } = revision.clone();
@@ -163,6 +166,7 @@ fn grants(revision: &RevisionInfo) -> Vec<String> {
         digest,
         grants,
         limits,
+        isolation,
         routes,
     };
     let granted = Difference::between(None, &new).grants.into_iter();
@@ -191,6 +195,7 @@ mod tests {
                 revisions: vec!["r7".parse().unwrap(), "r8".parse().unwrap()],
                 keep: 10,
                 routes: vec!["POST /checkout".parse().unwrap()],
+                isolation: midge_model::IsolationLevel::Serial,
                 created_at: Timestamp::from_ms(0),
                 updated_at: Timestamp::from_ms(1_795_356_000_123),
                 version: 7,
@@ -210,6 +215,7 @@ mod tests {
         namespace    default
         url          http://checkout.default.localhost:8080/
         traffic      r7=90 r8=10
+        isolation    serial
         sticky       cookie:session
         routes       POST /checkout
         revisions    r7 r8 (at most 10)
@@ -237,6 +243,7 @@ mod tests {
                 ..Grants::default()
             },
             limits: Limits::SAFE,
+            isolation: midge_model::Isolation::Fresh,
             created_at: Timestamp::from_ms(0),
             created_by: "admin".to_owned(),
             message: Some("fix\nrounding".to_owned()),
@@ -255,6 +262,7 @@ mod tests {
         component  sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
         size       1.5KiB
         routes     none
+        isolation  fresh
         grants     http https://api.example.com
                    dirs data:/data:rw
         limits     memory 128MiB

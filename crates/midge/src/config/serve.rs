@@ -48,6 +48,8 @@ pub(crate) struct ServeConfig {
     pub(crate) data_root: PathBuf,
     /// Who takes the traffic.
     pub(crate) workers: Workers,
+    /// Memory that code of functions may hold over all workers.
+    pub(crate) memory_target_bytes: u64,
     /// Below which domain functions have addresses.
     pub(crate) domain: String,
     /// What is deployed at start.
@@ -164,6 +166,7 @@ impl ServeConfig {
             data_root: args.lend.data_root.unwrap_or_else(|| store.join("data")),
             store,
             workers: super::workers(args.workers),
+            memory_target_bytes: super::memory_target(args.memory_target),
             domain: domain(args.domain)?,
             with: args.with,
             tls,
@@ -224,6 +227,10 @@ impl ServeConfig {
             ("data-root", path(&self.data_root)),
             ("secret-key", secret_key),
             ("workers", self.workers.count().to_string()),
+            (
+                "memory-target",
+                quoted(format_bytes(self.memory_target_bytes)),
+            ),
             ("domain", quoted(self.domain.clone())),
             ("policy", policy),
             ("allow-private", format!("{private:?}")),

@@ -134,6 +134,7 @@ fn revision(name: &str, number: RevisionNumber) -> Revision {
             ..Grants::default()
         },
         limits: Limits::SAFE,
+        isolation: midge_model::Isolation::Fresh,
         routes: Vec::new(),
     }
 }

@@ -36,6 +36,7 @@ fn describe(function: &Function) -> String {
         component,
         routes,
         limits,
+        isolation: _,
         grants,
         secrets: _,
     } = function;

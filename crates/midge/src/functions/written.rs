@@ -8,7 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use midge_model::{
-    DirGrant, FunctionName, FunctionSpec, Grants, Limits, LimitsPatch, Route, SecretGrant,
+    DirGrant, FunctionName, FunctionSpec, Grants, Isolation, Limits, LimitsPatch, Route,
+    SecretGrant,
 };
 
 use super::{Function, FunctionsError};
@@ -25,6 +26,8 @@ pub(crate) struct Written {
     pub(crate) routes: Vec<Route>,
     /// The limits it wants different.
     pub(crate) limits: LimitsPatch,
+    /// What its invocations share, where somebody said.
+    pub(crate) isolation: Option<Isolation>,
     /// What it asks to touch, folders as written.
     pub(crate) grants: Grants,
     /// How many revisions of it are to be kept, where somebody said.
@@ -40,6 +43,7 @@ impl Written {
             component: path.to_owned(),
             routes: Vec::new(),
             limits: LimitsPatch::default(),
+            isolation: None,
             grants: Grants::default(),
             keep: None,
         }
@@ -53,6 +57,7 @@ impl Written {
             grants: spec.grants(),
             routes: spec.routes,
             limits: spec.limits,
+            isolation: spec.isolation,
             keep: spec.keep,
         }
     }
@@ -104,6 +109,7 @@ impl Written {
                 component: self.component,
                 routes: self.routes,
                 limits,
+                isolation: typed.isolation.or(self.isolation).unwrap_or_default(),
                 grants,
                 secrets: BTreeMap::new(),
             }),

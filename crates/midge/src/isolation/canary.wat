@@ -1,8 +1,8 @@
 ;; What `midge doctor --isolation` runs again and again. Each instance first looks whether it is
 ;; fresh, says so on stdout, and then leaves something behind in every place that it can reach.
 ;;
-;; `STEP` is how far apart it writes in its memory, `ENDING` the last thing it does; both are put in
-;; before this is compiled. One line on stdout for each place that was not fresh, else `fresh`.
+;; `STEP` is how far apart it writes in its memory and `REACH` up to where, `ENDING` the last thing
+;; it does; they are put in before this is compiled. One line on stdout for each place that was not fresh, else `fresh`.
 (module
   (import "wasi_snapshot_preview1" "fd_write"
     (func $fd_write (param i32 i32 i32 i32) (result i32)))
@@ -154,5 +154,5 @@
     (loop $next
       (i64.store (local.get $at) (i64.const 0xa5a5a5a5a5a5a5a5))
       (local.set $at (i32.add (local.get $at) (i32.const STEP)))
-      (br_if $next (i32.lt_u (local.get $at) (i32.const 0x4ffff8)))))
+      (br_if $next (i32.lt_u (local.get $at) (i32.const REACH)))))
 )

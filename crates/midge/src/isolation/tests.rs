@@ -48,6 +48,21 @@ async fn nothing_is_found_of_other_instances() {
     }
 }
 
+/// The pages between those of one canary hold what its file brings along, and nothing else, after
+/// they were made to stay.
+#[tokio::test]
+async fn nothing_is_found_in_pages_that_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = pooled();
+    let cache = cache(&config);
+    let proof = prove(1000, (&cache, config), folder.path());
+    let report = LocalSet::new().run_until(proof).await.unwrap();
+    assert_eq!(report.stale, BTreeMap::new(), "{report:?}");
+    if report.mechanism == ResetMechanism::WrittenPages {
+        assert!(report.kept.is_ok_and(|kept| kept.pages > 0));
+    }
+}
+
 /// An instance that looks at what it has left itself stands for one that was never reset.
 #[tokio::test]
 async fn whatever_is_left_behind_is_found() {

@@ -234,6 +234,7 @@ impl Fleet {
             }
             // Whoever reads its words has seen to it; one in our own process cannot be ended.
             Event::Alive => {}
+            Event::Loaded(loaded) => self.observed.note_loaded(worker, loaded),
             Event::Applied { key, seq, fault } => self.note_applied(worker, (&key, seq), fault),
             Event::NeedsNativeCode { key, digest } => self.make_native_code(worker, key, digest),
             Event::Wrote { lines, lost } => {

@@ -26,6 +26,7 @@ fn no_command_at_all_is_bad_usage() {
         "inspect",
         "compile",
         "policy",
+        "bench",
         "doctor",
         "completions",
     ] {

@@ -43,7 +43,10 @@ fn pipelined_requests_are_answered_in_order() {
             head.contains(&format!("x-echo-path: /{number}\r\n")),
             "{head}"
         );
-        assert_eq!(connection.read_until("0\r\n\r\n"), "0\r\n\r\n");
+        // It depends on when the guest ends whether its body is declared or comes in chunks.
+        if !head.contains("content-length: 0\r\n") {
+            assert_eq!(connection.read_until("\r\n\r\n"), "0\r\n\r\n", "{head}");
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "tests panic on what they do not expect")]
 
 mod admission;
+mod bench;
 mod bodies;
 mod cache;
 mod cgi;
@@ -27,5 +28,6 @@ mod powers;
 mod processes;
 mod quotas;
 mod security;
+mod serial;
 mod serve;
 mod tls;

@@ -11,6 +11,7 @@ mod health;
 mod kit;
 mod lives;
 mod load;
+mod many;
 mod secrets;
 mod seen;
 mod tls;

@@ -77,6 +77,7 @@ fn pack(written: Written, message: Option<&str>) -> anyhow::Result<Package> {
         name,
         routes,
         limits,
+        isolation,
         grants,
         keep,
         ..
@@ -85,6 +86,7 @@ fn pack(written: Written, message: Option<&str>) -> anyhow::Result<Package> {
         digest: Digest::of(&component),
         routes,
         limits,
+        isolation: isolation.unwrap_or_default(),
         grants,
         keep,
         message: message.map(str::to_owned),

@@ -33,14 +33,24 @@ pub(crate) fn plan(plan: &DeployPlan) -> String {
 
 /// What a function would get more of, for a question or a refusal; nothing if nothing widens.
 pub(crate) fn widening(plan: &DeployPlan) -> Vec<String> {
-    let Difference { limits, grants, .. } = &plan.difference;
+    let Difference {
+        limits,
+        grants,
+        isolation,
+        ..
+    } = &plan.difference;
     let limits = limits.iter().filter(|limit| limit.widens).map(|limit| {
         let from = limit.from.as_deref().unwrap_or("nothing");
         format!("{}: {} {from} -> {}", plan.function, limit.name, limit.to)
     });
     let grants = grants.iter().filter(|grant| grant.widens);
     let grants = grants.map(|grant| format!("{}: {} {}", plan.function, grant.kind, grant.grant));
-    limits.chain(grants).collect()
+    let isolation = isolation.iter().filter(|isolation| isolation.widens);
+    let isolation = isolation.map(|isolation| {
+        let from = isolation.from.as_deref().unwrap_or("fresh");
+        format!("{}: isolation {from} -> {}", plan.function, isolation.to)
+    });
+    limits.chain(isolation).chain(grants).collect()
 }
 
 /// The first digits of a digest.
@@ -56,6 +66,7 @@ fn lines(plan: &DeployPlan) -> Vec<String> {
         routes,
         limits,
         grants,
+        isolation,
     } = &plan.difference;
     let mut lines = Vec::new();
     if let Some(ComponentChange {
@@ -79,6 +90,16 @@ fn lines(plan: &DeployPlan) -> Vec<String> {
             None if is_usual(&limit.name, &limit.to) => {}
             None => lines.push(format!("+ limit  {} {}", limit.name, limit.to)),
         }
+    }
+    if let Some(isolation) = isolation {
+        lines.push(match &isolation.from {
+            Some(from) => format!(
+                "~ isolation  {from} -> {}{}",
+                isolation.to,
+                widens(isolation.widens)
+            ),
+            None => format!("+ isolation  {}", isolation.to),
+        });
     }
     for grant in grants {
         let from = grant.from.as_deref();
@@ -140,6 +161,7 @@ mod tests {
                 memory_bytes,
                 ..Limits::SAFE
             },
+            isolation: midge_model::Isolation::Fresh,
             routes: routes.iter().map(|route| route.parse().unwrap()).collect(),
         }
     }

@@ -143,6 +143,7 @@ mod tests {
                 ..Grants::default()
             },
             limits: Limits::SAFE,
+            isolation: midge_model::Isolation::Fresh,
             routes: Vec::new(),
         })
     }

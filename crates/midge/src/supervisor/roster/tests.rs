@@ -24,6 +24,7 @@ fn wanted(name: &str, number: u32, version: u64) -> WantedFunction {
         digest: Digest::of(format!("{name} {number}").as_bytes()),
         grants: Grants::default(),
         limits: Limits::SAFE,
+        isolation: midge_model::Isolation::Fresh,
         routes: vec![format!("/{name}").parse().unwrap()],
     };
     WantedFunction {

@@ -35,6 +35,7 @@ impl Kit {
                 instances_max: 1,
                 descriptors_max: 1,
             },
+            loaded: crate::memory_target::of_worker(0, 1),
             domain: String::new(),
             counters: Counters::private().unwrap(),
             worker: 0,
@@ -80,6 +81,7 @@ fn planned(name: &str, route: &str, seq: u64) -> Arc<PlannedFunction> {
         digest: Digest::of(b""),
         grants: Grants::default(),
         limits: Limits::SAFE,
+        isolation: midge_model::Isolation::Fresh,
         routes: vec![route.parse().unwrap()],
     };
     Arc::new(PlannedFunction {

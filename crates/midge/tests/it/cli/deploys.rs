@@ -45,8 +45,8 @@ async fn from_nothing_to_an_answer_and_no_deploy_twice() {
     assert_snapshot!(node.run(&["list"]), @r"
     exit: 0
     --- stdout
-    one  r1  1  TIME  http://one.default.localhost:PORT/
-    two  r1  1  TIME  http://two.default.localhost:PORT/
+    one  r1  1  fresh  TIME  http://one.default.localhost:PORT/
+    two  r1  1  fresh  TIME  http://two.default.localhost:PORT/
     --- stderr
     ");
     assert_snapshot!(node.run(&["revisions", "two"]), @r"
@@ -172,6 +172,7 @@ fn traffic_is_split_and_rolled_back() {
     namespace    default
     url          http://one.default.localhost:PORT/
     traffic      r2=100
+    isolation    fresh
     routes       /one/*
     revisions    r1 r2 (at most 10)
     created      TIME
@@ -193,6 +194,7 @@ fn traffic_is_split_and_rolled_back() {
     component  sha256:DIGEST
     size       SIZE
     routes     /one/*
+    isolation  fresh
     grants     none
     limits     memory 1MiB
                cpu 2s
@@ -256,7 +258,7 @@ fn the_first_failure_stops_a_deploy_and_says_what_is_there() {
     assert_snapshot!(node.run(&["list"]), @r"
     exit: 0
     --- stdout
-    a  r1  1  TIME  http://a.default.localhost:PORT/
+    a  r1  1  fresh  TIME  http://a.default.localhost:PORT/
     --- stderr
     ");
 }

@@ -16,6 +16,8 @@ fn a_check_prints_what_would_be_served_how_and_no_secret() {
         "2",
         "--domain",
         "example.com",
+        "--memory-target",
+        "2GiB",
     ];
     let checked = Run::of(BINARY, args)
         .folder(folder.path())
@@ -32,6 +34,7 @@ fn a_check_prints_what_would_be_served_how_and_no_secret() {
     data-root = "./.midge/data"
     secret-key = "MIDGE_SECRET_KEY" # ***
     workers = 2
+    memory-target = "2GiB"
     domain = "example.com"
     policy = "what `midge serve` allows"
     allow-private = []

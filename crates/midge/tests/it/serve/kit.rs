@@ -116,6 +116,7 @@ fn component(path: &PathBuf, version: u32) -> (DeployRequest, Bytes) {
         digest: Digest::of(&bytes),
         routes: Vec::new(),
         limits: LimitsPatch::default(),
+        isolation: midge_model::Isolation::Fresh,
         grants,
         keep: None,
         message: None,
