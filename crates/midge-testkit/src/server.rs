@@ -163,7 +163,9 @@ impl Midge {
     /// It is no node, or said nothing about a control door.
     pub fn control(&self) -> String {
         let said = self.said();
-        let line = said.lines().find(|line| line.contains("control door"));
+        // A warning speaks of the door, too.
+        let names_it = |line: &&str| line.contains("control door") && line.contains("http");
+        let line = said.lines().find(names_it);
         let line = line.unwrap_or_else(|| panic!("no control door:\n{said}"));
         let start = line.find("http").expect("a URL behind the words");
         let url = &line[start..];
