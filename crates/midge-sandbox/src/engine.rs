@@ -49,7 +49,7 @@ const BACKTRACE_FRAMES_MAX: NonZeroUsize = NonZeroUsize::new(16).expect("16 is n
 
 /// Bytes of a used memory slot that are reset in place instead of given back,
 /// where the kernel can tell which pages a guest wrote (`PAGEMAP_SCAN`). CPython with the gaps
-/// between its pages needs all of it (`resident.rs`); more did not make it faster.
+/// between its pages needs all of it (`scan.rs`); more did not make it faster.
 pub(crate) const KEEP_RESIDENT_BYTES: usize = 4 << 20;
 
 /// The same for a table.

@@ -23,7 +23,6 @@ use crate::limits::HANDLES_MAX;
 use crate::linkers::Linkers;
 use crate::mapped::{Mapped, Mapper};
 use crate::powers::{Deployment, NodePowers, Powers};
-use crate::resident::{Kept, Off, Resident};
 use crate::ticker::Ticker;
 use crate::turns::{Share, Turns};
 
@@ -48,7 +47,6 @@ pub(crate) struct Shared {
     pub(crate) engine: Engine,
     pub(crate) ticker: Ticker,
     pub(crate) turns: Turns,
-    pub(crate) resident: Resident,
 }
 
 /// A revision ready to run: native code mapped, imports linked.
@@ -78,8 +76,6 @@ impl Sandbox {
         };
         let linkers = Linkers::new(&engine).map_err(refused)?;
         let ticker = Ticker::start(&engine).map_err(|source| EngineError::Ticker { source })?;
-        // Before anything else takes slots of the pools.
-        let resident = Resident::new(&engine, config);
         let mapper = Mapper {
             engine: engine.clone(),
             powers: Arc::new(powers),
@@ -89,7 +85,6 @@ impl Sandbox {
                 engine,
                 ticker,
                 turns: Turns::default(),
-                resident,
             }),
             mapper,
             shares: ByFunction::default(),
@@ -147,15 +142,6 @@ impl Sandbox {
             mapped_bytes,
             sandbox: Rc::clone(&self.shared),
         }))
-    }
-
-    /// What has been done to keep the memory of guests resident between invocations.
-    ///
-    /// # Errors
-    ///
-    /// Why nothing is done on this machine; everything works, large guests more slowly.
-    pub fn kept(&self) -> Result<Kept, Off> {
-        self.shared.resident.kept()
     }
 
     /// The engine that its functions run on.

@@ -295,7 +295,6 @@ impl Run {
         let Some(reuse) = reuse else {
             let call = instance.ask(&program, (request, https), head);
             self.watch.over(call).await;
-            self.keep_resident();
             return;
         };
         let (parts, body) = request.into_parts();
@@ -312,9 +311,7 @@ impl Run {
             if let Some(permit) = self.held.permit.take() {
                 permit.keep(instance);
             }
-            return;
         }
-        self.keep_resident();
     }
 
     async fn command(
@@ -328,19 +325,16 @@ impl Run {
             CommandProgram::Preview1(pre) => {
                 let store = &mut self.store(program.engine(), Guest01::new(granted, self.meter()));
                 self.watch.over(command::call01(pre, store, head)).await;
-                self.keep_resident();
             }
             CommandProgram::V02(pre) => {
                 let store =
                     &mut self.store(program.engine(), Guest::new(granted, &lent, self.meter()));
                 self.watch.over(command::call02(pre, store, head)).await;
-                self.keep_resident();
             }
             CommandProgram::V03(pre) => {
                 let store =
                     &mut self.store(program.engine(), Guest::new(granted, &lent, self.meter()));
                 self.watch.over(command::call03(pre, store, head)).await;
-                self.keep_resident();
             }
         }
     }
@@ -356,12 +350,6 @@ impl Run {
         let mut store = Store::new(engine, state);
         limits::bind(&mut store, self.watch.stopwatch.pace());
         store
-    }
-
-    /// Called while the memory of an instance that is done still stands.
-    fn keep_resident(&self) {
-        let memory_bytes = self.watch.vitals.memory_peak_bytes();
-        self.held.sandbox.resident.ended(memory_bytes);
     }
 
     fn tell_end(&mut self) {

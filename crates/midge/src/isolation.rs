@@ -18,8 +18,8 @@ use http_body::Body as _;
 use midge_model::{Digest, Grants, Limits, NamespaceName, Outcome, Policy, RequestId, Revision};
 use midge_sandbox::{
     Allocation, ArtifactCache, Caller, CompileError, Deployment, DnsConfig, EngineError,
-    Invocation, KeepsNone, Kept, LoadError, LoadedFunction, NodePowers, Off, PowersConfig,
-    PowersError, RequestBody, ResetMechanism, RootsConfig, Sandbox, SandboxConfig, compile,
+    Invocation, KeepsNone, LoadError, LoadedFunction, NodePowers, PowersConfig, PowersError,
+    RequestBody, ResetMechanism, RootsConfig, Sandbox, SandboxConfig, Scans, compile,
 };
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -73,8 +73,8 @@ pub(crate) struct Report {
     pub(crate) reused: Option<u32>,
     /// Those that ended badly on purpose.
     pub(crate) trapped: u32,
-    /// What was done to keep memory resident between them, or why nothing was.
-    pub(crate) kept: Result<Kept, Off>,
+    /// How often the kernel was asked what they had written.
+    pub(crate) scans: Scans,
     /// How long all of that took.
     pub(crate) took: Duration,
     /// What was not fresh, and how often.
@@ -133,30 +133,26 @@ pub(crate) async fn prove(
     let mut findings = Findings::default();
     let mut reused = None;
     let mut mechanism = ResetMechanism::NoReuse;
-    let mut kept = Ok(Kept::default());
+    let before = Scans::so_far();
     for (config, at_once, cycles) in yards {
         let yard = Yard::open((config, at_once), cache, folder, &canaries())?;
         yard.run(cycles, &mut findings).await?;
         mechanism = yard.sandbox.engine().reset_mechanism();
-        kept = match (kept, yard.sandbox.kept()) {
-            (Ok(before), Ok(kept)) => Ok(Kept {
-                looks: before.looks + kept.looks,
-                pages: before.pages + kept.pages,
-                ..kept
-            }),
-            (_, off) => off,
-        };
         if let Some(slots) = yard.sandbox.engine().warm_slots() {
             *reused.get_or_insert(0) += cycles.saturating_sub(slots);
         }
     }
     findings.note_leftovers(folder).await?;
+    let scans = Scans::so_far();
     Ok(Report {
         mechanism,
         cycles: findings.cycles,
         reused,
         trapped: findings.trapped,
-        kept,
+        scans: Scans {
+            asked: scans.asked - before.asked,
+            merged: scans.merged - before.merged,
+        },
         took: started.elapsed(),
         stale: findings.stale,
     })

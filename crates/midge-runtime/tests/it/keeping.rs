@@ -85,8 +85,8 @@ fn those_at_the_same_time_have_one_each() {
 #[test]
 fn whatever_is_no_clean_end_ends_the_instance() {
     let short = |limits: &mut Limits| {
-        limits.time = Duration::from_millis(200);
-        limits.cpu = Duration::from_millis(20);
+        limits.time = Duration::from_secs(2);
+        limits.cpu = Duration::from_millis(300);
         limits.memory_bytes = 8 << 20;
     };
     Worker::of(KEPT, async |worker| {
@@ -101,7 +101,7 @@ fn whatever_is_no_clean_end_ends_the_instance() {
             ("mb=16", Err("out-of-memory")),
             // The caller has its answer, and is told nothing.
             ("how=exit", Ok("2")),
-            ("late=1000", Ok("2")),
+            ("late=60000", Ok("2")),
         ];
         for (query, expected) in ends {
             assert_eq!(ask(&worker, "").await.unwrap(), "1", "before {query}");

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use http::Request;
-use midge_sandbox::{LoadedFunction, NodePowers, Off, RequestBody, ResetMechanism, Sandbox};
+use midge_sandbox::{LoadedFunction, NodePowers, RequestBody, ResetMechanism, Sandbox, Scans};
 use tokio::task::LocalSet;
 
 use crate::kit::{CONFIG, Guest, invoke, powers, reply};
@@ -50,12 +50,6 @@ const SCATTERS: &str = r#"
             (i32.const 1)))
 "#;
 
-/// Pages that are filled: two each in 36 of the 59 gaps, so that 24 regions are left.
-const FILLED: u64 = 72;
-
-/// Between two looks at the page faults, and some more.
-const INVOCATIONS: u64 = 70;
-
 /// Invocations whose faults are counted.
 const COUNTED: u64 = 50;
 
@@ -76,36 +70,24 @@ fn faults_so_far() -> u64 {
     fields.split_whitespace().nth(7).unwrap().parse().unwrap()
 }
 
-fn run(test: impl AsyncFnOnce(&Sandbox, Rc<LoadedFunction>)) {
+#[test]
+fn scattered_pages_are_faulted_in_once_and_instances_are_fresh() {
     let sandbox = Sandbox::new(&CONFIG, NodePowers::new(powers()).unwrap()).unwrap();
-    if sandbox.engine().reset_mechanism() != ResetMechanism::WrittenPages {
-        // Swap, or an old kernel: everything is given back, and there is nothing to keep.
-        assert!(matches!(sandbox.kept(), Err(Off::NotScanned)));
-        return;
-    }
     let guest = Guest::from_bytes(SCATTERS.as_bytes());
     let function = guest.load_into(&sandbox).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
-    LocalSet::new().block_on(&runtime, test(&sandbox, function));
-}
-
-#[test]
-fn scattered_pages_are_faulted_in_once_and_instances_are_fresh() {
-    run(async |sandbox, function| {
-        let before = faults(&function, COUNTED).await;
-        assert_eq!(sandbox.kept().unwrap().pages, 0);
-        assert!(before >= 25, "{before} faults, of 60 written pages");
-
-        faults(&function, INVOCATIONS - COUNTED).await;
-        let kept = sandbox.kept().unwrap();
-        assert_eq!((kept.looks, kept.pages), (1, FILLED));
-
-        faults(&function, INVOCATIONS).await;
-        let after = faults(&function, COUNTED).await;
-        assert!(after <= 5, "{after} faults, and {before} before");
-        assert_eq!(sandbox.kept().unwrap().pages, FILLED);
+    LocalSet::new().block_on(&runtime, async {
+        let first = faults(&function, 1).await;
+        let later = faults(&function, COUNTED).await;
+        if sandbox.engine().reset_mechanism() == ResetMechanism::WrittenPages {
+            assert!(first >= 60, "{first} faults, of 60 written pages");
+            assert!(later <= 5, "{later} faults, and {first} before");
+            assert!(Scans::so_far().merged > 0);
+        } else {
+            println!("everything is given back here: {first} faults, then {later}");
+        }
     });
 }

@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 
 use anyhow::Context as _;
+use midge_sandbox::{ResetMechanism, Scans};
 
 use super::Ending;
 use super::fault::{hinted, with_hint};
@@ -54,15 +55,14 @@ fn to_text(report: &Report) -> String {
     );
     row("time", &format!("{:.1} s", report.took.as_secs_f32()));
     row("reset", &report.mechanism.to_string());
-    row("safe here", &report.mechanism.why_safe());
-    let kept = match &report.kept {
-        Ok(kept) => format!(
-            "pages between written ones, so that none is given back: {} in {} looks",
-            kept.pages, kept.looks
-        ),
-        Err(off) => format!("nothing between written pages: {off}"),
-    };
-    row("kept", &kept);
+    row("safe here", report.mechanism.why_safe());
+    if report.mechanism == ResetMechanism::WrittenPages {
+        let Scans { asked, merged } = report.scans;
+        row(
+            "scans",
+            &format!("{asked}, {merged} of them of pages so scattered that gaps were reset too"),
+        );
+    }
     row(
         "looked at",
         "memory, data, table, globals, segments, descriptors, temporary files",
@@ -84,10 +84,8 @@ mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
-    use insta::assert_snapshot;
-    use midge_sandbox::{Off, ResetMechanism};
-
     use super::*;
+    use insta::assert_snapshot;
 
     #[test]
     fn what_leaked_is_told_place_by_place() {
@@ -96,7 +94,7 @@ mod tests {
             cycles: 10,
             reused: Some(8),
             trapped: 3,
-            kept: Err(Off::NotScanned),
+            scans: Scans::default(),
             took: Duration::from_millis(1500),
             stale: BTreeMap::from([("table".to_owned(), 2), ("memory".to_owned(), 1)]),
         };
@@ -105,7 +103,6 @@ mod tests {
         time       1.5 s
         reset      pool, copy-on-write images, all pages given back by madvise
         safe here  the kernel takes every page back, and the next instance starts from the component's own image
-        kept       nothing between written pages: memory is not reset by `PAGEMAP_SCAN` here
         looked at  memory, data, table, globals, segments, descriptors, temporary files
         found      memory of another instance, 1 times
         found      table of another instance, 2 times
