@@ -3,6 +3,7 @@
 //! On the bare bindings: the client of the crate that the others use writes an empty body, too, and
 //! fails where the other server has answered and closed by then.
 
+use bench_guests as _;
 use wasip2::http::outgoing_handler;
 use wasip2::http::types::{
     ErrorCode, Fields, IncomingBody, IncomingRequest, IncomingResponse, OutgoingBody,

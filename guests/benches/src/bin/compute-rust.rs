@@ -4,6 +4,7 @@
 
 use std::hint::black_box;
 
+use bench_guests as _;
 use sha2::{Digest, Sha256};
 use wstd::http::{Body, Error, Request, Response, StatusCode};
 use wstd::time::Instant;

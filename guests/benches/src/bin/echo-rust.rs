@@ -1,5 +1,6 @@
 //! Sends back the body that it was sent, piece by piece.
 
+use bench_guests as _;
 use wstd::http::{Body, Error, Request, Response};
 
 #[wstd::http_server]

@@ -1,5 +1,6 @@
 //! Reads a list of orders, adds up each and all of them, and writes the list with the sums.
 
+use bench_guests as _;
 use serde::{Deserialize, Serialize};
 use wstd::http::{Body, Error, Request, Response};
 
