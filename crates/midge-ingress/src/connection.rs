@@ -67,7 +67,7 @@ pub(crate) async fn serve<D, B>(
     dispatch: Rc<D>,
     phase: watch::Receiver<Phase>,
 ) where
-    D: AsyncFn(Request<RequestBody>, &Caller) -> Handled<B> + 'static,
+    D: AsyncFn(Box<Request<RequestBody>>, &Caller) -> Handled<B> + 'static,
     B: Body<Data = Bytes, Error = Aborted> + Unpin + 'static,
 {
     let peer = arrival.peer;
@@ -91,6 +91,8 @@ pub(crate) async fn serve<D, B>(
         let line = Rc::clone(&line);
         move |request| {
             let (line, dispatch) = (Rc::clone(&line), Rc::clone(&dispatch));
+            // In a box: who hands on what lies in its own state keeps room for it there.
+            let request = Box::new(request);
             async move { Ok::<_, Infallible>(respond::answer(request, &line, &*dispatch).await) }
         }
     });
@@ -108,14 +110,15 @@ pub(crate) async fn serve<D, B>(
             )
             .await;
             if end.wants_linger(&pulse) {
-                linger(connection.into_parts().io.into_inner()).await;
+                Box::pin(linger(connection.into_parts().io.into_inner())).await;
             }
         }
         Protocol::Http2 => {
-            let mut connection = line.door.h2.serve_connection(io, service);
+            // In a box: most connections speak HTTP/1 and hold no room for it.
+            let mut connection = Box::new(line.door.h2.serve_connection(io, service));
             let shutdown = http2::Connection::graceful_shutdown;
             run(
-                &mut connection,
+                &mut *connection,
                 shutdown,
                 Pulse::deadline_h2,
                 &line,
@@ -141,7 +144,9 @@ async fn open(arrival: Arrival, config: &IngressConfig) -> io::Result<Opened> {
             return Ok((socket, protocol, pulse, local));
         }
     };
-    let stream = timeout(config.header_timeout, tls.accept(tcp)).await??;
+    // In a box: connections without TLS, and those that are open, hold no room for it.
+    let accept = Box::pin(tls.accept(tcp));
+    let stream = timeout(config.header_timeout, accept).await??;
     let protocol = match stream.get_ref().1.alpn_protocol() {
         Some(ALPN_H2) => Protocol::Http2,
         _ => Protocol::Http1,

@@ -85,11 +85,17 @@ pub async fn serve(
     config: Rc<IngressConfig>,
     phase: watch::Receiver<Phase>,
 ) -> Drained {
-    let dispatch = async move |request: Request<RequestBody>, caller: &Caller| {
-        let dispatched = dispatcher.dispatch(request, caller).await;
+    let dispatch = async move |request: Box<Request<RequestBody>>, caller: &Caller| {
+        let dispatched = dispatcher.dispatch(unboxed(request), caller).await;
         (dispatched.addressee, dispatched.result)
     };
     serve_with(listening, dispatch, config, phase).await
+}
+
+/// Takes a request out of its box, which goes at once: moved out of it in an asynchronous function, it
+/// would stay as long as that runs.
+fn unboxed(request: Box<Request<RequestBody>>) -> Request<RequestBody> {
+    *request
 }
 
 /// The same for anything that answers requests: the tests answer without WebAssembly.
@@ -100,7 +106,7 @@ pub(crate) async fn serve_with<D, B>(
     mut phase: watch::Receiver<Phase>,
 ) -> Drained
 where
-    D: AsyncFn(Request<RequestBody>, &Caller) -> Handled<B> + 'static,
+    D: AsyncFn(Box<Request<RequestBody>>, &Caller) -> Handled<B> + 'static,
     B: Body<Data = Bytes, Error = Aborted> + Unpin + 'static,
 {
     let Listening {

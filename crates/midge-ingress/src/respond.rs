@@ -30,29 +30,28 @@ use crate::request::{Asked, Line, prepare};
 ///
 /// Dropping the future cancels the invocation; hyper does so when the client goes away.
 pub(crate) async fn answer<D, B>(
-    request: Request<Incoming>,
+    request: Box<Request<Incoming>>,
     line: &Rc<Line>,
     dispatch: &D,
 ) -> Response<Reply<B>>
 where
-    D: AsyncFn(Request<RequestBody>, &Caller) -> Handled<B>,
+    D: AsyncFn(Box<Request<RequestBody>>, &Caller) -> Handled<B>,
     B: Body<Data = Bytes, Error = Aborted> + Unpin,
 {
-    let (mut parts, body) = request.into_parts();
-    let asked = Asked::read(&parts);
-    let mut record = Record::begin(line, &parts.method, &parts.uri, &asked.id);
-    if let Err(problem) = prepare(&mut parts, line, &asked.id_value) {
-        record.end_at_the_door(problem.code);
-        return refuse(&problem, &asked, record);
-    }
-
+    let (asked, mut record, prepared) = begin(request, line);
+    let request = match prepared {
+        Ok(request) => request,
+        Err(problem) => {
+            record.end_at_the_door(problem.code);
+            return refuse(&problem, &asked, record);
+        }
+    };
     let caller = Caller {
         peer: line.peer,
         local: line.local,
         https: line.https,
         request_id: asked.id.clone(),
     };
-    let request = Request::from_parts(parts, RequestBody::from(body));
     let (addressee, result) = dispatch(request, &caller).await;
     record.addressee(addressee);
     let checked = result.and_then(|(response, receipt)| {
@@ -72,6 +71,20 @@ where
     }
     record.end(outcome);
     refuse(&problem, &asked, record)
+}
+
+/// Opens the record of a request and makes it fit for a function. In a box, which everybody can hand
+/// on without keeping room for what was in it.
+fn begin(
+    request: Box<Request<Incoming>>,
+    line: &Rc<Line>,
+) -> (Asked, Record, Result<Box<Request<RequestBody>>, Problem>) {
+    let (mut parts, body) = request.into_parts();
+    let asked = Asked::read(&parts);
+    let record = Record::begin(line, &parts.method, &parts.uri, &asked.id);
+    let prepared = prepare(&mut parts, line, &asked.id_value)
+        .map(|()| Box::new(Request::from_parts(parts, RequestBody::from(body))));
+    (asked, record, prepared)
 }
 
 /// Our answer in place of a function's.

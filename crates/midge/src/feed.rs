@@ -255,7 +255,7 @@ impl Feed {
     ) -> Result<Option<Revision>, StoreError> {
         let name = records::revision_key(&key.namespace, &key.function, number);
         match records::read::<RevisionRecord>(&*self.parts.registry, &name).await {
-            Ok(Some(record)) => Ok(Some(record.value.revision)),
+            Ok(Some(record)) => Ok(Some(fitting(record.value.revision))),
             Ok(None) => {
                 // It was pruned since, and a newer state of the function is on its way.
                 tracing::debug!(%key, revision = %number, "revision is not there any more");
@@ -284,7 +284,7 @@ impl Feed {
             for record in page {
                 match records::decode::<RevisionRecord>(&record) {
                     Ok(record) => {
-                        let revision = record.value.revision;
+                        let revision = fitting(record.value.revision);
                         let key = FunctionKey {
                             namespace: revision.namespace.clone(),
                             function: revision.function.clone(),
@@ -404,6 +404,13 @@ impl Known {
         };
         self.revisions.values().any(|revision| granted(revision))
     }
+}
+
+/// A revision that takes no more room than it has to: it is kept for as long as there is one. What
+/// is read of a list of one has room for four.
+fn fitting(mut revision: Revision) -> Revision {
+    revision.routes.shrink_to_fit();
+    revision
 }
 
 fn warn_unreadable(error: &StoreError) {

@@ -123,10 +123,10 @@ impl Door {
         let guests = Rc::new(Guests::default());
         let dispatch = {
             let guests = Rc::clone(&guests);
-            async move |request: Request<RequestBody>, _: &Caller| {
+            async move |request: Box<Request<RequestBody>>, _: &Caller| {
                 let in_shop = request.uri().path() == "/shop";
                 guests.begun.send_modify(|begun| *begun += 1);
-                let result = run_guest(request, &guests).await;
+                let result = run_guest(*request, &guests).await;
                 let addressee = Addressee {
                     namespace: match in_shop {
                         true => "shop".parse().unwrap(),

@@ -36,7 +36,7 @@ use crate::powers::{Deployment, Lent, RootsConfig};
 use asked::{Asked, OddRequest};
 use bodies::{Presence, Receiving, Sending, Upload};
 use inject::Injections;
-use pool::Descriptors;
+use pool::{Descriptors, Target};
 use route::{Route, Timeouts};
 
 pub(crate) use budget::Budget;
@@ -157,8 +157,10 @@ impl WasiHttpHooks for Outbound {
         let lent = Arc::clone(&self.lent);
         // In a task of its own, which goes on while the guest computes and polls nothing.
         let upload = Upload::new(Arc::clone(&self.guest));
-        let exchange = tokio::spawn(exchange(lent, request, options, upload));
-        let exchange = AbortOnDropHandle::new(exchange);
+        // In a box: on its way into a task a future is copied from frame to frame, here on the
+        // stack of the guest, and what a stack has touched it keeps for as long as the guest waits.
+        let exchange = Box::pin(exchange(lent, Box::new(request), options, upload));
+        let exchange = AbortOnDropHandle::new(tokio::spawn(exchange));
         Box::new(async {
             let response = match exchange.await {
                 Ok(response) => response?,
@@ -201,24 +203,20 @@ impl WasiHttpHooks for Outbound {
 }
 
 /// One request from the guest's words to the head of the answer.
+///
+/// A guest may wait here for minutes, and a thousand of them at a time: requests are in boxes, which
+/// what is called hands on without keeping a copy of each in its state.
 async fn exchange(
     lent: Arc<Lent>,
-    request: Request<WasiBody>,
+    request: Box<Request<WasiBody>>,
     options: Option<RequestOptions>,
     upload: Arc<Upload>,
 ) -> Result<Response<WasiBody>> {
-    let (parts, body) = request.into_parts();
-    let asked = Asked::of(&parts).map_err(|odd| refuse_odd(&lent, &parts.uri, &odd))?;
-    let literal = admit(&lent, &asked)?;
-    if !has_room_for(&lent, body.size_hint().lower()) {
-        return Err(Error::HttpRequestBodySize(Some(lent.budget.bytes_max())));
-    }
-    let body = Sending::new(body, Arc::clone(&lent), Arc::clone(&upload));
-    let request = outgoing(&lent, &asked, parts.headers, body)?;
+    let (asked, target, request) = judged(&lent, request, &upload)?;
     let timeouts = Timeouts::of(options, &lent.powers.limits);
     let route = Route {
         lent: &lent,
-        target: asked.target(literal),
+        target,
         asked: &asked,
         timeouts,
     };
@@ -235,6 +233,24 @@ async fn exchange(
     let whose = (Arc::clone(&lent), upload);
     let body = Receiving::new(incoming, lease, whose, timeouts.between_bytes);
     Ok(Response::from_parts(parts, body.boxed_unsync()))
+}
+
+/// What is asked, where that is, and the request as it is sent.
+fn judged(
+    lent: &Arc<Lent>,
+    request: Box<Request<WasiBody>>,
+    upload: &Arc<Upload>,
+) -> Result<(Asked, Target, Box<Request<Sending>>)> {
+    let (parts, body) = request.into_parts();
+    let asked = Asked::of(&parts).map_err(|odd| refuse_odd(lent, &parts.uri, &odd))?;
+    let literal = admit(lent, &asked)?;
+    if !has_room_for(lent, body.size_hint().lower()) {
+        return Err(Error::HttpRequestBodySize(Some(lent.budget.bytes_max())));
+    }
+    let body = Sending::new(body, Arc::clone(lent), Arc::clone(upload));
+    let request = outgoing(lent, &asked, parts.headers, body)?;
+    let target = asked.target(literal);
+    Ok((asked, target, Box::new(request)))
 }
 
 /// Whether the invocation may send `asked`, and whether a grant names its host literally.
@@ -340,5 +356,23 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
         .collect();
     for name in HOP_BY_HOP.iter().chain(&named) {
         headers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of a request on its way: a thousand guests may wait for their answers at a time.
+    const WAITING_BYTES_MAX: usize = 1 << 10;
+
+    fn size<A, B, C, D, F: Future>(_: impl Fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn what_a_request_holds_that_waits_is_small() {
+        let bytes = size(exchange);
+        assert!(bytes <= WAITING_BYTES_MAX, "{bytes} bytes");
     }
 }

@@ -21,6 +21,11 @@ const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql")];
 const APPLICATION_ID: i64 = 0x4D49_4447;
 /// How long to wait for another process: a backup under way, or a person with a shell.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pages of the database that a connection keeps for itself, in KiB. The kernel has them all; what
+/// SQLite keeps beside that, up to 2 MiB a connection by itself, a node holds for as long as it
+/// lives. The one that writes keeps what a group of writes changes.
+const READER_CACHE_KIB: i64 = 256;
+const WRITER_CACHE_KIB: i64 = 512;
 /// The write-ahead log is cut back to this many bytes when it was longer.
 const LOG_BYTES_KEPT: u32 = 16 << 20;
 
@@ -59,6 +64,7 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     connection
         .busy_timeout(BUSY_TIMEOUT)
         .map_err(doing("set the timeout"))?;
+    keep_in_cache(&connection, READER_CACHE_KIB).map_err(doing("set up the connection"))?;
     Ok(connection)
 }
 
@@ -100,8 +106,14 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     // FULL syncs the log at every commit: an answer is a promise, and power fails too.
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "full")?;
+    keep_in_cache(connection, WRITER_CACHE_KIB)?;
     connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
     connection.pragma_update(None, "foreign_keys", true)
+}
+
+fn keep_in_cache(connection: &Connection, kib: i64) -> rusqlite::Result<()> {
+    // What is negative counts in KiB, and not in pages.
+    connection.pragma_update(None, "cache_size", -kib)
 }
 
 /// The schema of a database, if it is a store of ours and not newer than this midge.

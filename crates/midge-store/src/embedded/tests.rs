@@ -10,6 +10,7 @@ use insta::assert_snapshot;
 use midge_model::{Digest, Timestamp};
 use rusqlite::Connection;
 
+use super::schema::open_reader;
 use super::*;
 use crate::{
     Bucket, Change, DEAD_MAX, DEDUP_WINDOW, Expect, Key, Message, Prefix, PushError, SetError,
@@ -166,6 +167,19 @@ fn every_commit_is_synced() {
     };
     assert_eq!(pragma("journal_mode"), r#"Text("wal")"#);
     assert_eq!(pragma("synchronous"), "Integer(2)");
+}
+
+#[test]
+fn connections_keep_few_pages() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(DATABASE_FILE);
+    let writer = open_writer(&path).unwrap();
+    let reader = open_reader(&path).unwrap();
+    let kib = |connection: &Connection| -> i64 {
+        let kib = connection.pragma_query_value(None, "cache_size", |row| row.get(0));
+        kib.unwrap()
+    };
+    assert_eq!((kib(&writer), kib(&reader)), (-512, -256));
 }
 
 #[tokio::test]

@@ -185,22 +185,27 @@ impl Connection {
     /// Sends a request that names its target in full.
     pub(super) async fn send(
         &mut self,
-        mut request: Request<Sending>,
+        mut request: Box<Request<Sending>>,
     ) -> Result<Response<Incoming>, TrySendError<Request<Sending>>> {
         match &mut self.sender {
             Sender::Http1(sender, head) => {
                 make_http1(&mut request);
                 head.waits();
-                let answer = sender.try_send_request(request).await;
+                let answer = sender.try_send_request(unboxed(request)).await;
                 head.is_there();
                 answer
             }
             Sender::Http2(sender) => {
                 *request.version_mut() = Version::HTTP_2;
-                sender.try_send_request(request).await
+                sender.try_send_request(unboxed(request)).await
             }
         }
     }
+}
+
+/// Takes a request out of its box, which goes at once and does not stay until the answer is there.
+fn unboxed(request: Box<Request<Sending>>) -> Request<Sending> {
+    *request
 }
 
 /// HTTP/1.1 names the host in a field and the rest in the request line.

@@ -3,11 +3,14 @@
 //! Decides how long each step may take, which addresses are connected to, and when a
 //! request is sent a second time. What may be sent was decided before.
 //!
+//! Steps that need much room and are over soon have it in a box of their own: a thousand guests that
+//! wait for their answers hold no more than waiting takes.
+//!
 //! **Invariant:** a request is sent again only if the server cannot have acted on it twice:
 //! it was never written, or it is one that has no effect.
 
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::Pin;
 use std::time::Duration;
 
 use http::{Method, Request, Response, header};
@@ -73,15 +76,15 @@ impl Route<'_> {
     /// No connection, no answer in time, or an answer that is none.
     pub(super) async fn send(
         &self,
-        mut request: Request<Sending>,
+        mut request: Box<Request<Sending>>,
         upload: &Upload,
     ) -> Result<(Response<Incoming>, Lease), Error> {
-        let (mut lease, is_kept) = match self.turn().await? {
+        let (mut lease, is_kept) = match Box::pin(self.turn()).await? {
             Turn::Reuse(lease) => {
                 self.saw();
                 (lease, true)
             }
-            Turn::Open(descriptor) => (self.open(descriptor).await?, false),
+            Turn::Open(descriptor) => (Box::pin(self.open(descriptor)).await?, false),
         };
         let patience = if changes_nothing(request.method()) {
             EMPTY_BODY_PATIENCE
@@ -99,7 +102,7 @@ impl Route<'_> {
         }
         let again = if is_kept { repeatable(&request) } else { None };
         upload.moves();
-        let sent = lease.connection_mut().send(request);
+        let sent = Box::pin(lease.connection_mut().send(request));
         let mut failed = match self.answered(sent, upload).await? {
             Ok(response) => return Ok((response, lease)),
             Err(failed) => failed,
@@ -109,19 +112,19 @@ impl Route<'_> {
         let unsent = failed.take_message();
         let error = failed.into_error();
         let again = match (is_kept, unsent) {
-            (true, Some(unsent)) => unsent,
+            (true, Some(unsent)) => Box::new(unsent),
             (true, None) if failure::is_terminated(&error) => {
                 again.ok_or_else(|| failure::of_exchange(&error))?
             }
             _ => return Err(self.failure(&error, upload)),
         };
-        self.send_anew(again, upload).await
+        Box::pin(self.send_anew(again, upload)).await
     }
 
     /// The same over a connection that has not served yet, for the last time.
     async fn send_anew(
         &self,
-        request: Request<Sending>,
+        request: Box<Request<Sending>>,
         upload: &Upload,
     ) -> Result<(Response<Incoming>, Lease), Error> {
         let slot = self.lent.powers.http.pool().descriptor();
@@ -130,7 +133,7 @@ impl Route<'_> {
             .map_err(|_| Error::ConnectionLimitReached)?;
         let mut lease = self.open(descriptor).await?;
         upload.moves();
-        let sent = lease.connection_mut().send(request);
+        let sent = Box::pin(lease.connection_mut().send(request));
         match self.answered(sent, upload).await? {
             Ok(response) => Ok((response, lease)),
             Err(failed) => Err(self.failure(&failed.into_error(), upload)),
@@ -206,10 +209,9 @@ impl Route<'_> {
     /// Waits for the head of an answer, from when the last of the request was handed over.
     async fn answered<T>(
         &self,
-        sent: impl Future<Output = T>,
+        mut sent: Pin<Box<impl Future<Output = T>>>,
         upload: &Upload,
     ) -> Result<T, Error> {
-        let mut sent = pin!(sent);
         loop {
             let until = upload.moved() + self.timeouts.first_byte;
             match timeout_at(until, &mut sent).await {
@@ -243,7 +245,7 @@ fn announce_nothing(request: &mut Request<Sending>) -> Result<(), Error> {
 }
 
 /// A copy of a request that may be sent twice: one that changes nothing and has no body.
-fn repeatable(request: &Request<Sending>) -> Option<Request<Sending>> {
+fn repeatable(request: &Request<Sending>) -> Option<Box<Request<Sending>>> {
     if !changes_nothing(request.method()) || !request.body().is_end_stream() {
         return None;
     }
@@ -251,7 +253,7 @@ fn repeatable(request: &Request<Sending>) -> Option<Request<Sending>> {
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();
-    Some(copy)
+    Some(Box::new(copy))
 }
 
 /// Methods that are safe (RFC 9110, section 9.2.1) and rarely have a body.
