@@ -5,17 +5,24 @@
 //! queues before its own gate and never holds a slot of the pool. One deadline, the
 //! function's `queue_time`, is over both.
 //!
+//! Every invocation counts for the function's own gate, also one that shares its instance. What an
+//! instance needs of the worker is counted once for each: who finds a seat in one that runs
+//! (`open.rs`) passes the second gate with it.
+//!
 //! **Invariant:** every queue has a bound and every wait a deadline.
+
+mod open;
 
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
 use midge_model::{Isolation, Limits, NamespaceName, Refusal};
-use midge_sandbox::{Instance, Permit};
+use midge_sandbox::{Instance, OpenInstance, Permit, Reused, Seat};
 use tokio::sync::{Notify, Semaphore};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use self::open::Open;
 use crate::counters::Counters;
 use crate::instances::{Claim, Held, Instances, Slots};
 
@@ -48,6 +55,8 @@ pub(crate) struct Gate {
     freed: Notify,
     /// How long its instances wait for a request, if they do.
     idle: Option<Duration>,
+    /// Its instances that others may join.
+    open: Open,
 }
 
 /// Where a function's running invocations are counted.
@@ -58,10 +67,37 @@ pub(crate) struct Place {
     pub(crate) function: usize,
 }
 
-/// The right to run one invocation; gives its slots back when dropped.
+/// The right to run one invocation; gives what it holds back when dropped.
 pub(crate) struct Slot {
-    gate: Rc<Gate>,
+    /// A seat in an instance that others have.
+    seat: Option<Seat>,
+    /// What an instance of its own holds.
+    room: Option<InstanceRoom>,
+    _counted: Counted,
+}
+
+/// What one instance holds of its worker.
+struct InstanceRoom {
     slots: Option<Slots>,
+    here: Here,
+}
+
+/// The same for an instance that others may join.
+struct OpenRoom {
+    room: InstanceRoom,
+    open: OpenInstance,
+}
+
+/// An invocation that its function counts.
+struct Counted(Rc<Gate>);
+
+/// An instance that its worker counts.
+struct Here(Rc<Gate>);
+
+/// What an invocation was given first.
+enum Taken {
+    Seat(Counted, Seat),
+    Instance(Counted, Here),
 }
 
 impl Gate {
@@ -91,39 +127,63 @@ impl Gate {
             turn: Semaphore::new(1),
             freed: Notify::new(),
             idle: needs.isolation.reuse().map(|reuse| reuse.idle),
+            open: Open::default(),
         })
     }
 
     /// Waits for this function's turn and an instance of the worker.
     pub(crate) async fn enter(self: &Rc<Self>) -> Result<Slot, Refusal> {
         let deadline = Instant::now() + self.wait_max;
-        self.take_or_wait(deadline).await?;
-        // From here on the slot is counted, and this guard is what gives it back.
-        let taken = Taken(self);
+        let (counted, here) = match self.take_or_wait(deadline).await? {
+            Taken::Seat(counted, seat) => return Ok(Slot::seated(counted, seat)),
+            Taken::Instance(counted, here) => (counted, here),
+        };
         // What waits here has passed its function's gate, so there are no more than the sum of
         // their concurrency limits.
         let deadline = deadline.min(Instant::now() + WORKER_WAIT_MAX);
-        let slots = timeout_at(deadline, self.instances.take(&self.claim))
-            .await
-            .map_err(|_| Refusal::NodeFull)?;
-        std::mem::forget(taken);
+        let slots = tokio::select! {
+            biased;
+            slots = timeout_at(deadline, self.instances.take(&self.claim)) => {
+                slots.map_err(|_| Refusal::NodeFull)?
+            }
+            seat = self.seat_freed() => return Ok(Slot::seated(counted, seat)),
+        };
         // What waits holds descriptors, too.
         self.instances.drop_beyond(self.here_max, &self.here);
+        let slots = Some(slots);
         Ok(Slot {
-            gate: Rc::clone(self),
-            slots: Some(slots),
+            seat: None,
+            room: Some(InstanceRoom { slots, here }),
+            _counted: counted,
         })
     }
 
+    /// Waits for a seat in an instance that runs; for ever, if there is none that runs.
+    async fn seat_freed(&self) -> Seat {
+        loop {
+            if self.open.is_empty() {
+                self.open.opened().await;
+            }
+            if let Some(seat) = self.open.seat() {
+                return seat;
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+
     /// Drops the instances that wait for requests of this revision, and keeps none from here on.
+    /// Those that others could join take nobody any more.
     pub(crate) fn close(&self) {
+        self.open.close();
         self.claim.close(&self.instances);
     }
 
-    async fn take_or_wait(&self, deadline: Instant) -> Result<(), Refusal> {
+    async fn take_or_wait(self: &Rc<Self>, deadline: Instant) -> Result<Taken, Refusal> {
         // Who comes while others wait goes behind them.
-        if self.waiting.get() == 0 && self.try_take() {
-            return Ok(());
+        if self.waiting.get() == 0
+            && let Some(taken) = self.try_take()
+        {
+            return Ok(taken);
         }
         if self.waiting.get() >= self.queue_max {
             return Err(Refusal::FunctionFull);
@@ -134,67 +194,111 @@ impl Gate {
             .map_err(|_| Refusal::QueueTimeout)
     }
 
-    async fn wait(&self) {
+    async fn wait(self: &Rc<Self>) -> Taken {
         let _turn = self
             .turn
             .acquire()
             .await
             .expect("the semaphore is never closed");
-        while !self.try_take() {
+        loop {
+            if let Some(taken) = self.try_take() {
+                return taken;
+            }
             // Either a slot of this worker was freed, or it is time to look at the others'.
             drop(timeout(LOOK_AGAIN, self.freed.notified()).await);
         }
     }
 
-    fn try_take(&self) -> bool {
+    fn try_take(self: &Rc<Self>) -> Option<Taken> {
         let Place {
             counters,
             worker,
             function,
         } = &self.place;
         let here = &self.here.instances;
-        let taken = here.get() < self.here_max && counters.take(*worker, *function, self.limit);
-        here.set(here.get() + u32::from(taken));
-        taken
-    }
-
-    fn give_back(&self) {
-        let here = &self.here.instances;
-        here.set(here.get() - 1);
-        self.place
-            .counters
-            .give_back(self.place.worker, self.place.function);
-        self.freed.notify_one();
+        let has_seat = self.open.has_seat();
+        if !has_seat && here.get() >= self.here_max {
+            return None;
+        }
+        if !counters.take(*worker, *function, self.limit) {
+            return None;
+        }
+        let counted = Counted(Rc::clone(self));
+        if let Some(seat) = self.open.seat() {
+            return Some(Taken::Seat(counted, seat));
+        }
+        here.set(here.get() + 1);
+        Some(Taken::Instance(counted, Here(Rc::clone(self))))
     }
 }
 
 impl Slot {
-    /// An instance that waited for this request.
-    pub(crate) fn take_instance(&mut self) -> Option<Instance> {
-        self.slots.as_mut()?.take_instance()
+    fn seated(counted: Counted, seat: Seat) -> Self {
+        Self {
+            seat: Some(seat),
+            room: None,
+            _counted: counted,
+        }
+    }
+
+    /// An instance that waited for this request, or has room for it.
+    pub(crate) fn take_instance(&mut self) -> Option<Reused> {
+        if let Some(seat) = self.seat.take() {
+            return Some(Reused::Seat(seat));
+        }
+        let slots = self.room.as_mut()?.slots.as_mut()?;
+        slots.take_instance().map(Reused::Whole)
     }
 }
 
 impl Permit for Slot {
+    fn share(&mut self, open: &OpenInstance) -> Option<Box<dyn Permit>> {
+        let room = self.room.take()?;
+        room.here.0.open.put(open.clone());
+        let open = open.clone();
+        Some(Box::new(OpenRoom { room, open }))
+    }
+
     fn keep(mut self: Box<Self>, instance: Instance) {
-        if let Some((slots, idle)) = self.slots.take().zip(self.gate.idle) {
+        if let Some(room) = &mut self.room {
+            room.keep(instance);
+        }
+    }
+}
+
+impl InstanceRoom {
+    fn keep(&mut self, instance: Instance) {
+        if let Some((slots, idle)) = self.slots.take().zip(self.here.0.idle) {
             slots.keep(instance, idle);
         }
     }
 }
 
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.gate.give_back();
+impl Permit for OpenRoom {
+    fn keep(mut self: Box<Self>, instance: Instance) {
+        self.room.keep(instance);
     }
 }
 
-/// A slot that was counted and does not belong to a [`Slot`] yet.
-struct Taken<'a>(&'a Gate);
-
-impl Drop for Taken<'_> {
+impl Drop for OpenRoom {
     fn drop(&mut self) {
-        self.0.give_back();
+        self.room.here.0.open.remove(&self.open);
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let Gate { place, freed, .. } = &*self.0;
+        place.counters.give_back(place.worker, place.function);
+        freed.notify_one();
+    }
+}
+
+impl Drop for Here {
+    fn drop(&mut self) {
+        let Gate { here, freed, .. } = &*self.0;
+        here.instances.set(here.instances.get() - 1);
+        freed.notify_one();
     }
 }
 

@@ -13,13 +13,14 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use midge_model::{Outcome, Refusal};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-use crate::contract::clipped;
+use crate::contract::{Cut, clipped};
 use crate::limits::Vitals;
 
 /// What a caller sends: streamed from a connection, or in hand.
@@ -228,7 +229,8 @@ pub struct ResponseBody {
     owed_bytes: Option<u64>,
     bound: Bound,
     ended: bool,
-    task: AbortHandle,
+    /// `None` if the guest is gone.
+    task: Option<AbortHandle>,
 }
 
 /// Where the bytes come from.
@@ -243,6 +245,38 @@ pub(crate) enum GuestBody {
     },
     /// Read by somebody else.
     Nothing,
+}
+
+/// A body that ends, however much of it there is, when the invocation that it answers is over.
+struct CutBody {
+    cut: Cut,
+    body: UnsyncBoxBody<Bytes, wasmtime_wasi_http::Error>,
+}
+
+impl GuestBody {
+    /// Ends it when `cut` resolves. Whoever reads it asks for the outcome then.
+    pub(crate) fn cut_by(self, cut: Cut) -> Self {
+        match self {
+            Self::Wasi(body) => Self::Wasi(CutBody { cut, body }.boxed_unsync()),
+            other @ (Self::Stdout { .. } | Self::Nothing) => other,
+        }
+    }
+}
+
+impl Body for CutBody {
+    type Data = Bytes;
+    type Error = wasmtime_wasi_http::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, wasmtime_wasi_http::Error>>> {
+        // First, so that a guest that always has more is cut off as well.
+        if Pin::new(&mut self.cut).poll(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
 }
 
 /// The invocation ended after its response had begun.
@@ -260,7 +294,7 @@ impl ResponseBody {
         declared_bytes: Option<u64>,
         limit_bytes: u64,
         vitals: Arc<Vitals>,
-        task: AbortHandle,
+        task: Option<AbortHandle>,
     ) -> Self {
         Self {
             guest,
@@ -301,6 +335,12 @@ impl ResponseBody {
         (!outcome.is_success()).then(|| outcome.clone())
     }
 
+    fn abort(&self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+
     /// Ends a guest that writes more than it may. Its outcome is what it was before, if it had
     /// ended by then.
     fn cut_off(&mut self) -> Outcome {
@@ -308,7 +348,7 @@ impl ResponseBody {
             limit_bytes: self.bound.limit_bytes,
         };
         self.bound.vitals.end(too_large.clone());
-        self.task.abort();
+        self.abort();
         self.failure().unwrap_or(too_large)
     }
 
@@ -385,7 +425,7 @@ impl Drop for ResponseBody {
         let whole = self.ended || self.owed_bytes == Some(0);
         if !whole {
             self.bound.vitals.end(Outcome::Cancelled);
-            self.task.abort();
+            self.abort();
         }
     }
 }

@@ -104,6 +104,12 @@ impl Pace {
         self.interrupted.store(false, Ordering::Relaxed);
     }
 
+    /// For one more invocation at the same time, which may run until `deadline`.
+    pub(crate) fn extend(&self, deadline: Instant) {
+        self.deadline_nanos
+            .fetch_max(self.nanos(deadline), Ordering::Relaxed);
+    }
+
     fn begin(&self, now: Instant) {
         self.began_nanos.store(self.nanos(now), Ordering::Relaxed);
     }

@@ -87,6 +87,16 @@ impl Guest {
         }
     }
 
+    /// Lets one more invocation in, beside others: so many are in it now. What they may use they may
+    /// use together, and whatever they say is said in the instance's name.
+    pub(crate) fn allow_one_more(&mut self, of: u32) {
+        self.lent.budget.allow_one_more(of);
+        self.lent.denials.allow_one_more();
+        for log in self.logs.iter().flatten() {
+            log.allow_one_more(of);
+        }
+    }
+
     /// Tells its author that the instance had been asked before, for programs that cannot be.
     pub(crate) fn note_asked_before(&self, times: u32) {
         if let Some(stderr) = &self.logs[0] {

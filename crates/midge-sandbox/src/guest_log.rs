@@ -94,11 +94,13 @@ pub(crate) struct GuestLog(Arc<Mutex<Lines>>);
 
 impl GuestLog {
     pub(crate) fn new(label: LogLabel, stream: &'static str) -> Self {
+        let allowed_bytes = label.budget.bytes_max;
         Self(Arc::new(Mutex::new(Lines {
             label,
             stream,
             partial: Vec::new(),
             counted_bytes: 0,
+            allowed_bytes,
         })))
     }
 
@@ -111,6 +113,18 @@ impl GuestLog {
         }
         lines.label.request_id = Arc::clone(request_id);
         lines.counted_bytes = 0;
+        lines.allowed_bytes = lines.label.budget.bytes_max;
+    }
+
+    /// Allows what one more invocation may write, in an instance that has so many now: never more
+    /// than all of those together.
+    pub(crate) fn allow_one_more(&self, of: u32) {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes_max = lines.label.budget.bytes_max;
+        let left_bytes = lines.allowed_bytes.saturating_sub(lines.counted_bytes);
+        let together_bytes = bytes_max.saturating_mul(of.into());
+        lines.counted_bytes = 0;
+        lines.allowed_bytes = left_bytes.saturating_add(bytes_max).min(together_bytes);
     }
 
     /// A line of ours among the guest's.
@@ -133,6 +147,8 @@ struct Lines {
     stream: &'static str,
     partial: Vec<u8>,
     counted_bytes: u64,
+    /// How much may be counted.
+    allowed_bytes: u64,
 }
 
 impl Lines {
@@ -151,7 +167,7 @@ impl Lines {
     }
 
     fn has_written_all(&self) -> bool {
-        self.counted_bytes >= self.label.budget.bytes_max
+        self.counted_bytes >= self.allowed_bytes
     }
 
     /// Adds a piece that is no longer than a line and ends at most one.
@@ -284,6 +300,26 @@ mod tests {
         let lines = log.0.lock().unwrap();
         assert_eq!((lines.counted_bytes, lines.partial.len()), (0, 0));
         assert_eq!(&*lines.label.request_id, "next");
+    }
+
+    #[test]
+    fn those_in_an_instance_may_write_as_much_together_and_no_more() {
+        let log = GuestLog::new(LogLabel::of_a_test(), "stdout");
+        let bytes_max = log.0.lock().unwrap().allowed_bytes;
+        let left = |log: &GuestLog| {
+            let lines = log.0.lock().unwrap();
+            lines.allowed_bytes - lines.counted_bytes
+        };
+        log.allow_one_more(1);
+        assert_eq!(left(&log), bytes_max, "the first has what it has anyway");
+        log.append(b"hello\n");
+        log.append(b"begun");
+        log.allow_one_more(2);
+        let used = 11 + LINE_COST_BYTES;
+        assert_eq!(left(&log), 2 * bytes_max - used);
+        assert_eq!(log.0.lock().unwrap().partial.len(), 5, "another one's line");
+        log.allow_one_more(1);
+        assert_eq!(left(&log), bytes_max);
     }
 
     #[test]

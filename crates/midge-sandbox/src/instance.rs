@@ -22,6 +22,8 @@ use crate::contract::{HeadSender, HttpProgram, http02, http03};
 use crate::cpu::Pace;
 use crate::guest::Guest;
 use crate::limits::{self, Metered, Vitals};
+use crate::shared::Computing;
+use crate::shared::room::{OpenInstance, Room, Seat};
 
 /// How many instances this process has made.
 static NUMBERS: AtomicU64 = AtomicU64::new(0);
@@ -35,6 +37,21 @@ pub struct Instance {
     asked: u32,
 }
 
+/// An instance that an invocation has after others, or with them.
+#[derive(Debug)]
+pub enum Reused {
+    /// One that a permit was given to keep.
+    Whole(Instance),
+    /// A seat in one that runs.
+    Seat(Seat),
+}
+
+impl From<Instance> for Reused {
+    fn from(instance: Instance) -> Self {
+        Self::Whole(instance)
+    }
+}
+
 /// Which instance answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InstanceUse {
@@ -46,6 +63,13 @@ pub struct InstanceUse {
 
 /// What holds a guest's place, and takes the instance when it may be asked again.
 pub trait Permit {
+    /// Gives up what belongs to the instance rather than to the invocation, now that others may
+    /// join them in it: who runs the instance holds that until it is kept or gone. `None`: nobody
+    /// else finds it, and it is not kept.
+    fn share(&mut self, _open: &OpenInstance) -> Option<Box<dyn Permit>> {
+        None
+    }
+
     /// Keeps the instance for another invocation of the same revision, or drops it.
     fn keep(self: Box<Self>, instance: Instance);
 }
@@ -85,6 +109,55 @@ impl Instance {
         // Ticks that came while it waited are nobody's.
         self.store.set_epoch_deadline(1);
         self.store.data_mut().renew(request_id, Arc::clone(vitals));
+    }
+
+    /// The same for several at a time, from now on until nobody is in it: who computes is noted,
+    /// and what the guest says is said in the instance's name, because nobody can tell which of
+    /// them it is that says it.
+    pub(crate) fn share(&mut self, vitals: &Arc<Vitals>, deadline: Instant) -> Computing {
+        self.pace.renew(deadline);
+        self.store.set_epoch_deadline(1);
+        let name = format!("instance-{}", self.number).into();
+        self.store.data_mut().renew(&name, Arc::clone(vitals));
+        let computing = Computing::default();
+        let pace = Arc::clone(&self.pace);
+        limits::note_who_computes(&mut self.store, pace, Arc::clone(&computing));
+        computing
+    }
+
+    /// How many it has answered, none of which is in it now.
+    pub(crate) fn answered(&self) -> u32 {
+        match self.program {
+            Some(_) => self.asked,
+            None => 0,
+        }
+    }
+
+    /// Notes how many asked it, over all.
+    pub(crate) fn note_asked(&mut self, asked: u32) {
+        self.asked = asked;
+    }
+
+    /// Runs the invocations of a room, in a new instance if there is none yet, until there are no
+    /// more and the guest has nothing left to do.
+    pub(crate) async fn converse(
+        &mut self,
+        program: &HttpProgram,
+        room: &Room,
+    ) -> wasmtime::Result<()> {
+        let instantiated = match &mut self.program {
+            Some(instantiated) => instantiated,
+            empty @ None => {
+                let began = Instant::now();
+                let made = program.instantiate(&mut self.store).await;
+                room.note_instantiated(began.elapsed());
+                empty.insert(made?)
+            }
+        };
+        match instantiated {
+            Instantiated::V03(service) => http03::converse(service, &mut self.store, room).await,
+            Instantiated::V02(_) => unreachable!("one of WASI 0.2 has one invocation at a time"),
+        }
     }
 
     /// Which it is.

@@ -6,7 +6,7 @@
 //! decided above (midge-runtime).
 //!
 //! **Invariant:** a store serves one invocation and is thrown away with it, unless the function's
-//! isolation says otherwise and it may be asked again (`instance.rs`).
+//! isolation says otherwise and it may be asked again (`instance.rs`) or by others (`shared.rs`).
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -19,7 +19,6 @@ use http_body::Body;
 use midge_model::{Outcome, Refusal, RequestId, Reuse};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
-use tokio_util::task::AbortOnDropHandle;
 use wasmtime::Store;
 
 use crate::body::{GuestBody, RequestBody, ResponseBody};
@@ -30,11 +29,14 @@ use crate::function::{LoadedFunction, Shared};
 use crate::guest::{self, Granted, Guest, Guest01};
 use crate::guest_log::LogLabel;
 use crate::host::tmp::TmpDir;
-use crate::instance::{Instance, InstanceUse, Permit};
+use crate::instance::{Instance, InstanceUse, Permit, Reused};
 use crate::limits::{self, Meter, Metered, Vitals};
 use crate::outcome::Watch;
 use crate::powers::Lent;
+use crate::shared::room::Question;
+use crate::shared::{Session, Sharing, Visit, Visitor};
 use crate::stdout_pipe::stdout_pipe;
+use crate::task::GuestTask;
 
 /// Who sent a request, and over which connection.
 #[derive(Debug, Clone)]
@@ -61,8 +63,8 @@ pub struct Invocation<'a> {
     pub deadline: Instant,
     /// Held until the guest is gone, whatever happens to the caller: slots, counters.
     pub permit: Box<dyn Permit>,
-    /// An instance of this revision that a permit was given to keep; `None` makes one.
-    pub instance: Option<Instance>,
+    /// An instance of this revision that there is already; `None` makes one.
+    pub instance: Option<Reused>,
     /// Told how it ended once the guest is gone, if there ever was one.
     pub ended: Option<OnEnd>,
 }
@@ -105,13 +107,16 @@ impl LoadedFunction {
             Some(_) => None,
             None => self.dirs.tmp().await?,
         };
-        let running = self.start(invocation, tmp, &vitals)?;
+        let mut running = self.start(invocation, tmp, &vitals)?;
         let instance = running.instance;
+        let leaves = Leaves(&vitals);
+        running.task.begin().await;
         let bounds = AnswerBounds {
             body_allowed: answer_has_body,
             body_bytes_max: limits.response_body_bytes,
         };
         let response = running.response(bounds, &vitals).await;
+        std::mem::forget(leaves);
         // Whatever the guest made of it, it never saw the whole request.
         if let Some(too_large @ Outcome::Refused(Refusal::BodyTooLarge { .. })) = vitals.outcome() {
             return Err(too_large.clone());
@@ -128,7 +133,7 @@ impl LoadedFunction {
         })
     }
 
-    /// Spawns the guest; from here on it runs whether or not anybody polls.
+    /// The guest with all that it needs, about to begin.
     fn start(
         &self,
         invocation: Invocation<'_>,
@@ -157,31 +162,19 @@ impl LoadedFunction {
 
         match &self.program {
             Program::Http(program) => {
-                let instance = match instance {
-                    Some(mut instance) => {
-                        instance.renew(&request_id, vitals, deadline);
-                        instance
-                    }
-                    None => {
-                        let guest = self.guest(request_id, tmp, vitals)?;
-                        Instance::new(program.engine(), guest, deadline)
-                    }
+                let start = HttpStart {
+                    question: Question {
+                        request,
+                        https: caller.https,
+                        head: sender,
+                    },
+                    request_id,
+                    tmp,
+                    deadline,
+                    instance,
+                    held,
                 };
-                let reuse = self.revision().isolation.reuse().copied();
-                let used = reuse.map(|_| instance.used());
-                let watch = self.watch(deadline, instance.pace(), vitals);
-                let run = Run { watch, held };
-                let asked = Asked {
-                    program: Rc::clone(program),
-                    https: caller.https,
-                    reuse,
-                    head: sender,
-                };
-                Ok(Running {
-                    task: spawn(run.http(instance, request, asked)),
-                    head: Head::Response(head),
-                    instance: used,
-                })
+                self.start_http(program, start, (vitals, head))
             }
             Program::Command(program) => {
                 let (lent, mut granted) = self.granted(request_id, tmp)?;
@@ -199,12 +192,92 @@ impl LoadedFunction {
                 let run = Run { watch, held };
                 let task = run.command(Rc::clone(program), (lent, granted), sender);
                 Ok(Running {
-                    task: spawn(task),
+                    task: GuestTask::new(task),
                     head: Head::Stdout(stdout),
                     instance: None,
                 })
             }
         }
+    }
+
+    fn start_http(
+        &self,
+        program: &Rc<HttpProgram>,
+        start: HttpStart,
+        (vitals, head): (&Arc<Vitals>, oneshot::Receiver<GuestHead>),
+    ) -> Result<Running, Outcome> {
+        if let Some(sharing) = Sharing::of(&self.revision().isolation, program) {
+            let visit = self.visit(program, sharing, start, vitals)?;
+            return Ok(Running {
+                instance: Some(visit.used),
+                task: GuestTask::new(visit.run()),
+                head: Head::OfOneOfMany(head),
+            });
+        }
+        let HttpStart {
+            question,
+            request_id,
+            tmp,
+            deadline,
+            instance,
+            held,
+        } = start;
+        let instance = match instance {
+            Some(Reused::Whole(mut instance)) => {
+                instance.renew(&request_id, vitals, deadline);
+                instance
+            }
+            // Nobody gets a seat in one that is not shared.
+            Some(Reused::Seat(_)) | None => {
+                let guest = self.guest(request_id, tmp, vitals)?;
+                Instance::new(program.engine(), guest, deadline)
+            }
+        };
+        let reuse = self.revision().isolation.reuse().copied();
+        let used = reuse.map(|_| instance.used());
+        let watch = self.watch(deadline, instance.pace(), vitals);
+        let run = Run { watch, held };
+        let asked = Asked {
+            program: Rc::clone(program),
+            https: question.https,
+            reuse,
+            head: question.head,
+        };
+        Ok(Running {
+            task: GuestTask::new(run.http(instance, question.request, asked)),
+            head: Head::Response(head),
+            instance: used,
+        })
+    }
+
+    /// Takes a seat in an instance that others may have at the same time: one that runs, or one
+    /// that from now on does.
+    fn visit(
+        &self,
+        program: &Rc<HttpProgram>,
+        sharing: Sharing,
+        start: HttpStart,
+        vitals: &Arc<Vitals>,
+    ) -> Result<Visit, Outcome> {
+        let limits = &self.revision().limits;
+        let mut visitor = Visitor {
+            question: start.question,
+            vitals: Arc::clone(vitals),
+            deadline: start.deadline,
+            held: start.held,
+        };
+        let instance = match start.instance {
+            Some(Reused::Seat(seat)) => return Ok(Visit::new(seat, visitor, limits)),
+            Some(Reused::Whole(instance)) => instance,
+            None => {
+                let guest = self.guest(start.request_id, start.tmp, vitals)?;
+                Instance::new(program.engine(), guest, start.deadline)
+            }
+        };
+        let (session, seat) = Session::open(self, program, sharing, instance, &mut visitor);
+        let visit = Visit::new(seat, visitor, limits);
+        tokio::task::spawn_local(session.run());
+        Ok(visit)
     }
 
     /// The state of an HTTP program's new instance.
@@ -255,8 +328,14 @@ impl LoadedFunction {
     }
 }
 
-fn spawn(task: impl Future<Output = ()> + 'static) -> AbortOnDropHandle<()> {
-    AbortOnDropHandle::new(tokio::task::spawn_local(task))
+/// What an invocation of an HTTP program begins with.
+struct HttpStart {
+    question: Question,
+    request_id: Arc<str>,
+    tmp: Option<TmpDir>,
+    deadline: Instant,
+    instance: Option<Reused>,
+    held: Held,
 }
 
 /// One run of a guest.
@@ -267,10 +346,22 @@ struct Run {
 
 /// What a run holds on to. Dropped after the store, which is a local of the run: the slot is free
 /// only then.
-struct Held {
+pub(crate) struct Held {
     sandbox: Rc<Shared>,
     ended: Option<OnEnd>,
-    permit: Option<Box<dyn Permit>>,
+    pub(crate) permit: Option<Box<dyn Permit>>,
+}
+
+impl Held {
+    /// Tells how it ended, once.
+    pub(crate) fn tell_end(&mut self, vitals: &Vitals) {
+        if let Some(ended) = self.ended.take() {
+            ended(
+                vitals.outcome().unwrap_or(&Outcome::Cancelled),
+                vitals.cpu(),
+            );
+        }
+    }
 }
 
 /// What an HTTP program is asked, beside the request.
@@ -307,7 +398,7 @@ impl Run {
         instance.note_failure(&self.watch.vitals);
         let is_clean = returned && self.watch.vitals.is_clean();
         if is_clean && instance.may_be_asked_again(&reuse) {
-            self.tell_end();
+            self.held.tell_end(&self.watch.vitals);
             if let Some(permit) = self.held.permit.take() {
                 permit.keep(instance);
             }
@@ -351,29 +442,19 @@ impl Run {
         limits::bind(&mut store, self.watch.stopwatch.pace());
         store
     }
-
-    fn tell_end(&mut self) {
-        if let Some(ended) = self.held.ended.take() {
-            let vitals = &self.watch.vitals;
-            ended(
-                vitals.outcome().unwrap_or(&Outcome::Cancelled),
-                vitals.cpu(),
-            );
-        }
-    }
 }
 
 impl Drop for Run {
     /// However the task came to its end. One that was dropped in the middle had nobody left to
     /// work for.
     fn drop(&mut self) {
-        self.tell_end();
+        self.held.tell_end(&self.watch.vitals);
     }
 }
 
 /// A guest on its way, seen from the request that waits for it. Dropping it ends the guest.
 struct Running {
-    task: AbortOnDropHandle<()>,
+    task: GuestTask,
     head: Head,
     instance: Option<InstanceUse>,
 }
@@ -381,18 +462,25 @@ struct Running {
 /// Where the head of the response will come from.
 enum Head {
     Response(oneshot::Receiver<GuestHead>),
+    /// The instance may hold the sender for longer than the invocation lasts.
+    OfOneOfMany(oneshot::Receiver<GuestHead>),
     Stdout(mpsc::Receiver<Bytes>),
 }
 
 impl Running {
     /// The head of the guest's response, or how the guest ended without one.
     async fn response(
-        self,
+        mut self,
         bounds: AnswerBounds,
         vitals: &Arc<Vitals>,
     ) -> Result<Response<ResponseBody>, Outcome> {
         let head = match self.head {
             Head::Response(head) => head.await.ok(),
+            Head::OfOneOfMany(head) => tokio::select! {
+                biased;
+                head = head => head.ok(),
+                () = self.task.ended() => return Err(noted_without_head(vitals)),
+            },
             Head::Stdout(stdout) => cgi::read_head(stdout).await,
         };
         let Some(head) = head else {
@@ -409,10 +497,24 @@ impl Running {
     }
 }
 
+/// Notes that a caller left before there was a response, at once: the guest's task is dropped a
+/// moment later, and nobody may come to an instance in between that it was in.
+struct Leaves<'a>(&'a Vitals);
+
+impl Drop for Leaves<'_> {
+    fn drop(&mut self) {
+        self.0.end(Outcome::Cancelled);
+    }
+}
+
 /// How a guest ended that never gave a head.
-async fn outcome_without_head(task: AbortOnDropHandle<()>, vitals: &Vitals) -> Outcome {
-    // The task catches panics and nobody else aborts it, so it ends by noting its outcome.
-    drop(task.await);
+async fn outcome_without_head(mut task: GuestTask, vitals: &Vitals) -> Outcome {
+    // Panics are caught and nobody else aborts it, so it ends by noting its outcome.
+    task.ended().await;
+    noted_without_head(vitals)
+}
+
+fn noted_without_head(vitals: &Vitals) -> Outcome {
     match vitals.outcome() {
         None | Some(Outcome::Responded) => Outcome::NoResponse,
         Some(outcome) => outcome.clone(),
@@ -430,7 +532,7 @@ struct AnswerBounds {
 /// Hands the running guest over to the body of its response.
 fn with_body(
     response: Response<GuestBody>,
-    task: AbortOnDropHandle<()>,
+    task: GuestTask,
     bounds: AnswerBounds,
     vitals: &Arc<Vitals>,
 ) -> Result<Response<ResponseBody>, Outcome> {
@@ -448,7 +550,7 @@ fn with_body(
         vitals.end(too_large.clone());
         return Err(too_large);
     }
-    let guest = task.detach().abort_handle();
+    let guest = task.detach();
     let vitals = Arc::clone(vitals);
     let response =
         response.map(|body| ResponseBody::new(body, declared_bytes, limit_bytes, vitals, guest));

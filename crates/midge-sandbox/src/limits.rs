@@ -7,7 +7,7 @@
 //! memories and tables, not each one (Spin #3705).
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
 use midge_model::Outcome;
@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use wasmtime::{ResourceLimiter, Store, UpdateDeadline};
 
 use crate::cpu::Pace;
+use crate::shared::Computing;
 
 /// Elements of one table; a pooled table reserves room for as many.
 pub(crate) const TABLE_ELEMENTS_MAX: usize = 1 << 17;
@@ -85,6 +86,12 @@ impl Vitals {
     /// had another word about its end. Asked once the guest has come to its end.
     pub(crate) fn is_clean(&self) -> bool {
         self.is_answered() && !self.memory_refused() && self.outcome() == Some(&Outcome::Responded)
+    }
+
+    /// Notes that the instance holds so much.
+    pub(crate) fn note_memory(&self, held_bytes: u64) {
+        self.memory_peak_bytes
+            .fetch_max(held_bytes, Ordering::Relaxed);
     }
 
     pub(crate) fn memory_peak_bytes(&self) -> u64 {
@@ -239,16 +246,33 @@ pub(crate) fn bind<T: Metered>(store: &mut Store<T>, pace: Arc<Pace>) {
         table.set_max_capacity(HANDLES_MAX);
     }
     store.set_epoch_deadline(1);
-    store.epoch_deadline_callback(move |_| {
-        let now = Instant::now();
-        if pace.is_over(now) {
-            return Ok(UpdateDeadline::Interrupt);
-        }
-        if !pace.tick_is_over(now) {
-            return Ok(UpdateDeadline::Continue(1));
-        }
-        Ok(UpdateDeadline::YieldCustom(1, Box::pin(pace.interrupt())))
+    store.epoch_deadline_callback(move |_| Ok(at_tick(&pace)));
+}
+
+/// The same for a store whose guest has several tasks, and notes which of them computes.
+pub(crate) fn note_who_computes<T: Metered + Send>(
+    store: &mut Store<T>,
+    pace: Arc<Pace>,
+    computing: Computing,
+) {
+    store.epoch_deadline_callback(move |mut store| {
+        // The outermost of the calls that led here; the last task is the host's own call.
+        let task = store.async_call_stack().ok().and_then(Iterator::last);
+        *computing.lock().unwrap_or_else(PoisonError::into_inner) = task;
+        Ok(at_tick(&pace))
     });
+}
+
+/// Whether a guest that computes goes on, at a tick of the engine's clock.
+fn at_tick(pace: &Pace) -> UpdateDeadline {
+    let now = Instant::now();
+    if pace.is_over(now) {
+        return UpdateDeadline::Interrupt;
+    }
+    if !pace.tick_is_over(now) {
+        return UpdateDeadline::Continue(1);
+    }
+    UpdateDeadline::YieldCustom(1, Box::pin(pace.interrupt()))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@
 use std::any::Any;
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -28,7 +28,7 @@ const REASON_BYTES_MAX: usize = 1 << 10;
 const FRAME_NAME_BYTES_MAX: usize = 100;
 
 /// From this size on taking an instance down takes long enough to be counted.
-const LARGE_BYTES: u64 = 4 << 20;
+pub(crate) const LARGE_BYTES: u64 = 4 << 20;
 
 /// What an invocation is held to, and where its end is noted.
 pub(crate) struct Watch {
@@ -48,8 +48,19 @@ impl Watch {
     ///
     /// Says whether the guest came to its end by itself: its functions returned, and nothing of
     /// it runs any more.
-    pub(crate) async fn over(&self, call: impl Future<Output = wasmtime::Result<()>>) -> bool {
-        let mut call = pin!(call);
+    pub(crate) fn over(
+        &self,
+        call: impl Future<Output = wasmtime::Result<()>>,
+    ) -> impl Future<Output = bool> {
+        // An async function would keep its argument beside what it pinned of it: twice the call,
+        // which is most of what the host holds of a guest that waits.
+        self.over_boxed(Box::pin(call))
+    }
+
+    async fn over_boxed(
+        &self,
+        mut call: Pin<Box<impl Future<Output = wasmtime::Result<()>>>>,
+    ) -> bool {
         let guarded = AssertUnwindSafe(self.in_turns(call.as_mut())).catch_unwind();
         let ended = timeout_at(self.deadline, guarded).await;
         let returned = matches!(ended, Ok(Ok(Some(Ok(())))));
@@ -104,7 +115,8 @@ impl Watch {
     }
 }
 
-fn of_error(error: &wasmtime::Error, limits: &Limits, vitals: &Vitals) -> Outcome {
+/// What an end by the engine's word reads as.
+pub(crate) fn of_error(error: &wasmtime::Error, limits: &Limits, vitals: &Vitals) -> Outcome {
     if let Some(I32Exit(code)) = error.downcast_ref() {
         return match code {
             0 => Outcome::Responded,
@@ -145,7 +157,8 @@ fn reason(error: &wasmtime::Error) -> String {
     reason
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()
         .copied()

@@ -1,4 +1,4 @@
-//! The two files that may say `unsafe`.
+//! The few files that may say `unsafe`.
 //!
 //! The compiler refuses it in crates that forbid it; one crate must be able to give leave in
 //! place, and this keeps that leave from spreading to its other files.
@@ -10,6 +10,8 @@ use crate::tree::{SourceFile, Tree};
 const MAY: &[&str] = &[
     "crates/midge-sandbox/src/artifact.rs", // loading native code is running it
     "crates/midge-sandbox/src/page.rs",     // maps what the node's processes count together
+    "crates/midge-sandbox/src/scan.rs",     // stands in for a function of the C library
+    "crates/midge-sandbox/src/scan/tests.rs",
 ];
 
 /// Finds the word in code anywhere else.

@@ -77,7 +77,7 @@ fn those_at_the_same_time_have_one_each() {
         let together = join_all((0..4).map(|_| ask(worker, "late=20"))).await;
         assert_eq!(together, vec![Ok("1".to_owned()); 4]);
         worker.dispatcher.settled().await;
-        let together = join_all((0..4).map(|_| ask(worker, ""))).await;
+        let together = join_all((0..4).map(|_| ask(worker, "late=20"))).await;
         assert_eq!(together, vec![Ok("2".to_owned()); 4]);
     });
 }

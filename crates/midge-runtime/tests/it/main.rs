@@ -7,5 +7,6 @@ mod evicting;
 mod keeping;
 mod kit;
 mod lazily;
+mod sharing;
 mod swapping;
 mod tallies;

@@ -46,10 +46,7 @@ impl Contract {
     /// The widest isolation that its instances can have, and why no wider one.
     pub(crate) fn widest_isolation(self) -> (IsolationLevel, &'static str) {
         match self {
-            Self::Http03 => (
-                IsolationLevel::Serial,
-                "this version of midge asks an instance one thing at a time",
-            ),
+            Self::Http03 => (IsolationLevel::Shared, "there is no wider one"),
             Self::Http02 => (
                 IsolationLevel::Serial,
                 "an HTTP handler of WASI 0.2 answers one request at a time",

@@ -10,6 +10,7 @@ mod detect;
 pub(crate) mod http02;
 pub(crate) mod http03;
 
+use std::convert::Infallible;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -123,7 +124,12 @@ pub(crate) struct HeadSender {
     sender: oneshot::Sender<GuestHead>,
     started: Instant,
     vitals: Arc<Vitals>,
+    /// Ends the body of the response when its sender is dropped: where the instance goes on.
+    cut: Option<Cut>,
 }
+
+/// Resolves when an invocation is over that shared its instance.
+pub(crate) type Cut = oneshot::Receiver<Infallible>;
 
 impl HeadSender {
     pub(crate) fn new(sender: oneshot::Sender<GuestHead>, vitals: Arc<Vitals>) -> Self {
@@ -131,6 +137,15 @@ impl HeadSender {
             sender,
             started: Instant::now(),
             vitals,
+            cut: None,
+        }
+    }
+
+    /// The same for an invocation whose instance may outlive it: with it ends its response.
+    pub(crate) fn cut_by(self, cut: Cut) -> Self {
+        Self {
+            cut: Some(cut),
+            ..self
         }
     }
 
@@ -143,6 +158,10 @@ impl HeadSender {
     /// Nobody listening means that the client has gone; the invocation is being cancelled.
     fn send(self, response: Response<GuestBody>) {
         self.vitals.note_answered();
+        let response = match self.cut {
+            Some(cut) => response.map(|body| body.cut_by(cut)),
+            None => response,
+        };
         drop(self.sender.send(Ok(response)));
     }
 

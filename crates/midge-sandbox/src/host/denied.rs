@@ -64,6 +64,11 @@ impl Denials {
         self.count.store(0, Ordering::Relaxed);
     }
 
+    /// Tells those of one more invocation of an instance that has several.
+    pub(crate) fn allow_one_more(&self) {
+        self.count.store(0, Ordering::Relaxed);
+    }
+
     fn label(&self) -> MutexGuard<'_, LogLabel> {
         self.label.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -140,8 +140,9 @@ fn files_are_isolated_as_far_as_their_contract_goes() {
     error: isolation `shared` is not for this file: an HTTP handler of WASI 0.2 answers one request at a time
     hint: isolation = "serial"
     "#);
-    assert_snapshot!(check("http03-echo.wasm", IsolationLevel::Shared), @r#"
-    error: isolation `shared` is not for this file: this version of midge asks an instance one thing at a time
-    hint: isolation = "serial"
+    assert_eq!(check("http03-echo.wasm", IsolationLevel::Shared), "ok");
+    assert_snapshot!(check("command03-echo.wasm", IsolationLevel::Shared), @r#"
+    error: isolation `shared` is not for this file: a command runs once, from the start of its `main` to its end
+    hint: isolation = "fresh"
     "#);
 }

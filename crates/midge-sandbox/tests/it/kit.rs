@@ -268,7 +268,7 @@ async fn invoke_in(
         mount: "",
         deadline: Instant::now() + function.revision().limits.time,
         permit,
-        instance,
+        instance: instance.map(Into::into),
         ended: None,
     };
     function.invoke(invocation).await

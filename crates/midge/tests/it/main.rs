@@ -30,4 +30,5 @@ mod quotas;
 mod security;
 mod serial;
 mod serve;
+mod shared;
 mod tls;

@@ -56,11 +56,11 @@ fn what_cannot_be_asked_again_is_refused() {
 
     hint: isolation = "fresh"
     "#);
-    assert_snapshot!(midge(&["run", "http03-echo.wasm", "--isolation", "shared"]), @r#"
+    assert_snapshot!(midge(&["run", "http02-echo.wasm", "--isolation", "shared"]), @r#"
     exit: 1
     --- stdout
     --- stderr
-    error: function http03-echo: `http03-echo.wasm`: isolation `shared` is not for this file: this version of midge asks an instance one thing at a time
+    error: function http02-echo: `http02-echo.wasm`: isolation `shared` is not for this file: an HTTP handler of WASI 0.2 answers one request at a time
 
     hint: isolation = "serial"
     "#);

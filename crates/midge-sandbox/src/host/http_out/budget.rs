@@ -44,6 +44,22 @@ impl Budget {
         self.bytes_told.store(false, Ordering::Relaxed);
     }
 
+    /// Adds what one more invocation may use, in an instance that has so many now: never more than
+    /// all of those together.
+    pub(crate) fn allow_one_more(&self, of: u32) {
+        let more = |left: &AtomicU64, max: u64| {
+            let left_now = left.load(Ordering::Relaxed);
+            let together = max.saturating_mul(of.into());
+            left.store(
+                left_now.saturating_add(max).min(together),
+                Ordering::Relaxed,
+            );
+        };
+        more(&self.calls_left, self.calls_max.into());
+        more(&self.bytes_left, self.bytes_max);
+        self.bytes_told.store(false, Ordering::Relaxed);
+    }
+
     /// Takes one call, for `what`.
     pub(crate) fn take_call(&self, denials: &Denials, what: &dyn fmt::Display) -> bool {
         let taken = take(&self.calls_left, 1);
@@ -130,6 +146,22 @@ mod tests {
         limits.outbound_bytes = 10;
         let budget = Budget::new(&limits);
         assert!(!budget.take_bytes(&denials, 11) && !budget.take_bytes(&denials, 1));
+    }
+
+    #[test]
+    fn those_in_an_instance_have_as_many_together_and_no_more() {
+        let denials = denials();
+        let mut limits = Limits::SAFE;
+        limits.outbound_calls = 2;
+        let budget = Budget::new(&limits);
+        let left = || budget.calls_left.load(Ordering::Relaxed);
+        budget.allow_one_more(1);
+        assert_eq!(left(), 2, "the first has what it has anyway");
+        assert!(budget.take_call(&denials, &"GET http://a/"));
+        budget.allow_one_more(2);
+        assert_eq!(left(), 3);
+        budget.allow_one_more(1);
+        assert_eq!(left(), 2);
     }
 
     #[test]

@@ -33,9 +33,10 @@ const TEXT_BYTES_MAX: usize = 64 << 10;
 /// The bound on the neighbour's slowest hundredth: ten times what is promised of a release build.
 const P99_MAX: Duration = Duration::from_millis(500);
 
-/// What may still be held that was not held after the first round: the pools of two workers keep up
-/// to a hundred used slots each, with a MiB in every one, and take their time to fill up.
-const MEMORY_SPARE_BYTES: u64 = 128 * MIB;
+/// What may still be held that was not held after the first round: each of two workers keeps up to 32
+/// used slots in each of its two pools, with up to 4 MiB in every one, and takes its time to fill
+/// them. Half of them are never had by anybody who writes so much.
+const MEMORY_SPARE_BYTES: u64 = 256 * MIB;
 
 /// What two workers may hold at any moment: every attack under way its 32 MiB, as much again in the
 /// host for its handles, and what the node itself needs.
