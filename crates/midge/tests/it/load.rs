@@ -245,7 +245,8 @@ async fn beside_a_busy_guest_others_answer_quickly() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_come_and_go_leave_nothing() {
-    let midge = server("http02-tiny.wasm").args(["--quiet"]).start_unheard();
+    // It says so when all its workers are there, with all that they hold.
+    let midge = server("http02-tiny.wasm").start();
     let (_, before) = held(&midge);
     for _ in 0..20 {
         let mut clients = JoinSet::new();
