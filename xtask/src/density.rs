@@ -10,17 +10,11 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::release;
+
 /// Builds and measures; `args` go to the program that measures.
 pub(crate) fn run(root: &Path, args: &[String]) -> Result<()> {
-    // The whole workspace: one package alone would be built with other features.
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let built = Command::new(cargo)
-        .current_dir(root)
-        .args(["build", "--release", "--workspace"])
-        .status()
-        .context("start cargo")?;
-    ensure!(built.success(), "the build failed");
-    let program = root.join("target/release/midge-bench-density");
+    let program = release::build(root)?.join("midge-bench-density");
     let measured = Command::new(&program)
         .current_dir(root)
         .args(args)

@@ -15,6 +15,7 @@
 mod bench;
 mod density;
 mod guests;
+mod release;
 mod test;
 mod tidy;
 mod tree;

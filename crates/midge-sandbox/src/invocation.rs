@@ -107,10 +107,9 @@ impl LoadedFunction {
             Some(_) => None,
             None => self.dirs.tmp().await?,
         };
-        let mut running = self.start(invocation, tmp, &vitals)?;
+        let running = self.start(invocation, tmp, &vitals)?;
         let instance = running.instance;
         let leaves = Leaves(&vitals);
-        running.task.begin().await;
         let bounds = AnswerBounds {
             body_allowed: answer_has_body,
             body_bytes_max: limits.response_body_bytes,
@@ -474,6 +473,7 @@ impl Running {
         bounds: AnswerBounds,
         vitals: &Arc<Vitals>,
     ) -> Result<Response<ResponseBody>, Outcome> {
+        self.task.begin().await;
         let head = match self.head {
             Head::Response(head) => head.await.ok(),
             Head::OfOneOfMany(head) => tokio::select! {

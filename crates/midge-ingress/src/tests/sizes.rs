@@ -8,7 +8,7 @@ use crate::connection;
 use crate::listener::Handled;
 
 /// Of dispatching, which is most of it.
-const DISPATCH_BYTES_MAX: usize = 3 * 1024 + 256;
+const DISPATCH_BYTES_MAX: usize = 3 * 1024;
 
 /// Of a connection that speaks HTTP/1 without TLS: what others need is in boxes.
 const CONNECTION_BYTES_MAX: usize = 2 * 1024;
