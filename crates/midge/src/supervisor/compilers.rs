@@ -250,10 +250,12 @@ impl Compiler {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = command.spawn()?;
-        match tokio::time::timeout(self.wall_time_max, converse(&mut child, source)).await {
-            Ok(spoken) => spoken,
+        tokio::select! {
+            // Who is late is late, though its answer be there by the time that we look.
+            biased;
             // The child is killed when it is dropped.
-            Err(_) => Ok(Spoken::TooLate),
+            () = tokio::time::sleep(self.wall_time_max) => Ok(Spoken::TooLate),
+            spoken = converse(&mut child, source) => spoken,
         }
     }
 }
