@@ -33,8 +33,8 @@ const NOT_SENT: u16 = 0;
 pub(crate) struct Record {
     line: Rc<Line>,
     began: Instant,
-    /// Kept only if there will be a line.
-    facts: Option<Facts>,
+    /// Kept only if there will be a line; in a box, for the record moves about.
+    facts: Option<Box<Facts>>,
     ending: Option<Ending>,
     status: u16,
     bytes_out: u64,
@@ -64,11 +64,13 @@ impl Record {
     pub(crate) fn begin(line: &Rc<Line>, method: &Method, uri: &Uri, id: &RequestId) -> Self {
         let began = Instant::now();
         line.pulse.request_began(began);
-        let facts = line.door.logs_requests.then(|| Facts {
-            method: method.clone(),
-            uri: uri.clone(),
-            request_id: id.clone(),
-            addressee: None,
+        let facts = line.door.logs_requests.then(|| {
+            Box::new(Facts {
+                method: method.clone(),
+                uri: uri.clone(),
+                request_id: id.clone(),
+                addressee: None,
+            })
         });
         Self {
             line: Rc::clone(line),

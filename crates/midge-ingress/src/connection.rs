@@ -47,8 +47,8 @@ const DRAIN_LINGER: Duration = Duration::from_millis(100);
 const CLOSE_LINGER: Duration = Duration::from_secs(1);
 /// How much of it.
 const CLOSE_LINGER_BYTES_MAX: usize = 1024 * 1024;
-/// How often a connection with a request in flight is looked at for a client that has left. It is
-/// seen within two of these; one that nothing is in the way of, at once.
+/// How often a connection with a request in flight is looked at for a client that has left behind
+/// bytes that nobody reads. It is seen within two of these; any other one is seen at once.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long a peer may take to agree to the end of a connection that has no request.
 const CLOSE_WAIT: Duration = Duration::from_secs(1);
@@ -93,13 +93,27 @@ pub(crate) async fn serve<D, B>(
             let (line, dispatch) = (Rc::clone(&line), Rc::clone(&dispatch));
             // In a box: who hands on what lies in its own state keeps room for it there.
             let request = Box::new(request);
-            async move { Ok::<_, Infallible>(respond::answer(request, &line, &*dispatch).await) }
+            async move {
+                if line.pulse.has_left() {
+                    // No guest begins for nobody; the connection ends with this poll of it.
+                    std::future::pending::<()>().await;
+                }
+                Ok::<_, Infallible>(respond::answer(request, &line, &*dispatch).await)
+            }
         }
     });
+    let (socket, watches_peer) = match protocol {
+        Protocol::Http1 => socket.watching_peer(),
+        Protocol::Http2 => (socket, false),
+    };
     let io = TokioIo::new(socket);
     match protocol {
         Protocol::Http1 => {
-            let mut connection = line.door.h1.serve_connection(io, service);
+            let h1 = match watches_peer {
+                true => &line.door.h1,
+                false => &line.door.h1_over_tls,
+            };
+            let mut connection = h1.serve_connection(io, service);
             let shutdown = http1::Connection::graceful_shutdown;
             let end = run(
                 &mut connection,

@@ -40,6 +40,8 @@ const H2_PING_TIMEOUT: Duration = Duration::from_secs(20);
 pub(crate) struct Door {
     pub(crate) config: Rc<IngressConfig>,
     pub(crate) h1: http1::Builder,
+    /// The same where only hyper can see that the client has left.
+    pub(crate) h1_over_tls: http1::Builder,
     pub(crate) h2: http2::Builder<Spawner>,
     pub(crate) tally: Tally,
     /// Whether requests leave lines.
@@ -78,7 +80,8 @@ impl Door {
     pub(crate) fn new(config: Rc<IngressConfig>) -> Self {
         let tasks = Spawner::new(config.stall_timeout);
         Self {
-            h1: http1_builder(&config),
+            h1: http1_builder(&config, Ends::SeenByUs),
+            h1_over_tls: http1_builder(&config, Ends::SeenByHyper),
             h2: http2_builder(&config, tasks.clone()),
             tally: Tally::default(),
             logs_requests: config.access_log && access::is_wanted(),
@@ -88,11 +91,21 @@ impl Door {
     }
 }
 
+/// Who notices, while a request is answered, that its client has left.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ends {
+    /// `socket.rs`, from what the kernel says of the connection.
+    SeenByUs,
+    /// hyper, which reads ahead and has a buffer more for it all the while.
+    SeenByHyper,
+}
+
 /// Without a timer: the header timeout is our own, see `pulse.rs`.
-fn http1_builder(config: &IngressConfig) -> http1::Builder {
+fn http1_builder(config: &IngressConfig, ends: Ends) -> http1::Builder {
     let head_bytes = usize_from(config.header_bytes_max);
     let mut builder = http1::Builder::new();
     builder
+        .half_close(ends == Ends::SeenByUs)
         .max_header_size(head_bytes)
         .max_buf_size(head_bytes.max(H1_BUFFER_BYTES).max(H1_BUFFER_BYTES_MIN));
     if config.header_count_max != H1_FIELDS_ON_STACK {

@@ -86,16 +86,10 @@ pub async fn serve(
     phase: watch::Receiver<Phase>,
 ) -> Drained {
     let dispatch = async move |request: Box<Request<RequestBody>>, caller: &Caller| {
-        let dispatched = dispatcher.dispatch(unboxed(request), caller).await;
+        let dispatched = dispatcher.dispatch(request, caller).await;
         (dispatched.addressee, dispatched.result)
     };
     serve_with(listening, dispatch, config, phase).await
-}
-
-/// Takes a request out of its box, which goes at once: moved out of it in an asynchronous function, it
-/// would stay as long as that runs.
-fn unboxed(request: Box<Request<RequestBody>>) -> Request<RequestBody> {
-    *request
 }
 
 /// The same for anything that answers requests: the tests answer without WebAssembly.

@@ -35,6 +35,8 @@ pub(crate) struct Pulse {
     look_due: Cell<bool>,
     /// The peer has sent its last byte.
     ended: Cell<bool>,
+    /// It had done so when its bytes were read, where that can be seen.
+    left: Cell<bool>,
     /// A body without a length broke off: only a reset tells the client.
     broken: Cell<bool>,
 }
@@ -86,6 +88,7 @@ impl Pulse {
             looked_after: Cell::new(now),
             look_due: Cell::new(false),
             ended: Cell::new(false),
+            left: Cell::new(false),
             broken: Cell::new(false),
         }
     }
@@ -144,6 +147,15 @@ impl Pulse {
 
     pub(crate) fn has_ended(&self) -> bool {
         self.ended.get()
+    }
+
+    pub(crate) fn peer_left(&self) {
+        self.left.set(true);
+    }
+
+    /// Whether whoever sent the request that was read last does not wait for its answer.
+    pub(crate) fn has_left(&self) -> bool {
+        self.left.get()
     }
 
     pub(crate) fn break_off(&self) {

@@ -58,6 +58,23 @@ impl Wire {
         matches!(readiness, Poll::Ready(Ok(ready)) if ready.is_read_closed())
     }
 
+    /// Whether the end of the stream is the end of the connection under it, which the kernel tells
+    /// without a read. TLS has an end of its own, which is bytes like others down there.
+    pub(crate) fn tells_the_end(&self) -> bool {
+        !matches!(self, Self::Tls(_))
+    }
+
+    /// Whether the peer's end is closed. If not, wakes the task when it is, or when bytes come:
+    /// once, for it asks nothing of the kernel, and bytes stay there until somebody reads.
+    pub(crate) fn peer_leaves(&self, cx: &mut Context<'_>) -> bool {
+        let changed = match self {
+            Self::Internal(unix) => unix.poll_read_ready(cx),
+            Self::Plain(tcp) => tcp.poll_read_ready(cx),
+            Self::Tls(tls) => tls.get_ref().0.poll_read_ready(cx),
+        };
+        changed.is_ready() && self.peer_has_left()
+    }
+
     /// Makes the end of the connection one that nobody takes for the end of an answer.
     ///
     /// # Errors

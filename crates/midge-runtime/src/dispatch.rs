@@ -15,7 +15,7 @@ use midge_model::{FunctionName, NamespaceName, Outcome, Refusal, RevisionNumber,
 use midge_sandbox::{Caller, InstanceUse, Invocation, LoadedFunction, RequestBody, ResponseBody};
 use tokio::time::Instant;
 
-use crate::admission::{Gate, Needs, Place};
+use crate::admission::{Gate, Needs, Place, Slot};
 use crate::counters::Counters;
 use crate::eviction::{Loaded, LoadedBounds, LoadedCounts};
 use crate::function::{Function, Kept, Lasting, Prepared, Published, Running};
@@ -114,8 +114,13 @@ impl Dispatcher {
         }
     }
 
-    /// Runs the function that this request is for.
-    pub async fn dispatch(&self, request: Request<RequestBody>, caller: &Caller) -> Dispatched {
+    /// Runs the function that this request is for. In its box to the end: each asynchronous function
+    /// on the way keeps room for what it is given.
+    pub async fn dispatch(
+        &self,
+        request: Box<Request<RequestBody>>,
+        caller: &Caller,
+    ) -> Dispatched {
         let resolved = self.table.borrow().resolve(&request);
         let target = match resolved {
             Ok(target) => target,
@@ -143,23 +148,14 @@ impl Dispatcher {
     async fn invoke(
         &self,
         chosen: &Chosen,
-        request: Request<RequestBody>,
+        request: Box<Request<RequestBody>>,
         caller: &Caller,
     ) -> Result<(Response<ResponseBody>, Receipt), Outcome> {
         let running = self.running(chosen).await?;
-        let mut slot = running.gate.enter().await?;
+        let slot = running.gate.enter().await?;
         let started = Instant::now();
-        let counted = Rc::clone(&chosen.counted);
-        let invocation = Invocation {
-            request,
-            caller,
-            mount: chosen.target.mount(),
-            // The clock starts with the guest: waiting has bounds of its own.
-            deadline: started + running.function.revision().limits.time,
-            instance: slot.take_instance(),
-            permit: Box::new(slot),
-            ended: Some(Box::new(move |outcome, cpu| counted.ended(outcome, cpu))),
-        };
+        let time_max = running.function.revision().limits.time;
+        let invocation = chosen.invocation(slot, request, caller, (started, time_max));
         let answer = running.function.invoke(invocation).await?;
         let receipt = Receipt {
             queue: started.duration_since(chosen.counted.began()),
@@ -327,6 +323,30 @@ impl Dispatcher {
             held: Rc::clone(&lasting.held),
             function,
             gate,
+        })
+    }
+}
+
+impl Chosen {
+    /// What the function is to be run for. A function of its own, and in a box: what is put together
+    /// in an asynchronous one is held there until the answer comes.
+    fn invocation<'a>(
+        &'a self,
+        mut slot: Slot,
+        request: Box<Request<RequestBody>>,
+        caller: &'a Caller,
+        (started, time_max): (Instant, Duration),
+    ) -> Box<Invocation<'a>> {
+        let counted = Rc::clone(&self.counted);
+        Box::new(Invocation {
+            request,
+            caller,
+            mount: self.target.mount(),
+            // The clock starts with the guest: waiting has bounds of its own.
+            deadline: started + time_max,
+            instance: slot.take_instance(),
+            permit: Box::new(slot),
+            ended: Some(Box::new(move |outcome, cpu| counted.ended(outcome, cpu))),
         })
     }
 }

@@ -59,9 +59,11 @@ async fn invocations(function: &Rc<LoadedFunction>, count: u64) -> Duration {
     for _ in 0..count {
         let request = Request::get("/").header("host", "guest.test");
         let invocation = Invocation {
-            request: request
-                .body(RequestBody::empty())
-                .expect("our request is valid"),
+            request: Box::new(
+                request
+                    .body(RequestBody::empty())
+                    .expect("our request is valid"),
+            ),
             caller: &caller,
             mount: "",
             deadline: Instant::now() + function.revision().limits.time,
@@ -70,7 +72,7 @@ async fn invocations(function: &Rc<LoadedFunction>, count: u64) -> Duration {
             ended: None,
         };
         let answer = function
-            .invoke(invocation)
+            .invoke(Box::new(invocation))
             .await
             .expect("the guest answers");
         let mut body = answer.response.into_body();

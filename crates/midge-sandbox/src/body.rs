@@ -114,21 +114,24 @@ impl RequestBody {
         }
     }
 
-    /// Lends it out: it ends, whoever still holds it, when the other part is dropped.
-    pub(crate) fn lent(mut self) -> (Self, Option<TakesBack>) {
-        match self.source {
+    /// Lends it out: it ends, whoever still holds it, when what this returns is dropped.
+    pub(crate) fn lend(&mut self) -> Option<TakesBack> {
+        match std::mem::replace(&mut self.source, Source::InHand(None)) {
             Source::Connection(incoming) if !incoming.is_end_stream() => {
                 let body = Arc::new(Mutex::new(Some(incoming)));
                 self.source = Source::Lent(Arc::clone(&body));
-                (self, Some(TakesBack(body)))
+                Some(TakesBack(body))
             }
-            source => (Self { source, ..self }, None),
+            source => {
+                self.source = source;
+                None
+            }
         }
     }
 
-    pub(crate) fn bounded(mut self, limit_bytes: u64, vitals: Arc<Vitals>) -> Self {
+    /// Holds it to so many bytes.
+    pub(crate) fn bind(&mut self, limit_bytes: u64, vitals: Arc<Vitals>) {
         self.bound = Some(Bound::new(limit_bytes, vitals));
-        self
     }
 }
 

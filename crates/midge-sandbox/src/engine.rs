@@ -235,6 +235,9 @@ fn engine_config(config: &SandboxConfig, tasks: Tasks) -> Config {
         .max_wasm_stack(WASM_STACK_BYTES)
         .async_stack_size(FIBER_STACK_BYTES)
         .memory_init_cow(true)
+        // Traps and backtraces go by frame pointers. Tables for the C library's unwinder are work
+        // for each load, and it keeps them in a list that each unload walks from the start.
+        .native_unwind_info(false)
         .wasm_backtrace_max_frames(Some(BACKTRACE_FRAMES_MAX))
         // Line numbers would come from debug information that the guest brings along.
         .wasm_backtrace_details(WasmBacktraceDetails::Disable);

@@ -177,7 +177,7 @@ impl Instance {
     pub(crate) async fn ask(
         &mut self,
         program: &HttpProgram,
-        (request, https): (Request<RequestBody>, bool),
+        (request, https): (Box<Request<RequestBody>>, bool),
         head: HeadSender,
     ) -> wasmtime::Result<()> {
         let instantiated = match &mut self.program {

@@ -13,15 +13,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{Method, Request, Response};
 use http_body::Body;
 use midge_model::{Outcome, Refusal, RequestId, Reuse};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use wasmtime::Store;
 
-use crate::body::{GuestBody, RequestBody, ResponseBody};
+use crate::body::{RequestBody, ResponseBody};
 use crate::contract::{CommandProgram, GuestHead, HeadSender, HttpProgram, Program};
 use crate::contract::{cgi, command};
 use crate::cpu::{Pace, Stopwatch};
@@ -33,6 +32,7 @@ use crate::instance::{Instance, InstanceUse, Permit, Reused};
 use crate::limits::{self, Meter, Metered, Vitals};
 use crate::outcome::Watch;
 use crate::powers::Lent;
+use crate::running::{AnswerBounds, Head, Running};
 use crate::shared::room::Question;
 use crate::shared::{Session, Sharing, Visit, Visitor};
 use crate::stdout_pipe::stdout_pipe;
@@ -54,7 +54,7 @@ pub struct Caller {
 /// What to run a function for.
 pub struct Invocation<'a> {
     /// The request as the caller sent it.
-    pub request: Request<RequestBody>,
+    pub request: Box<Request<RequestBody>>,
     /// Who sent it.
     pub caller: &'a Caller,
     /// The literal front of the route that matched: CGI's `SCRIPT_NAME`.
@@ -96,26 +96,24 @@ impl LoadedFunction {
     /// # Errors
     ///
     /// How the invocation ended, if not with a response.
-    pub async fn invoke(self: &Rc<Self>, invocation: Invocation<'_>) -> Result<Answer, Outcome> {
+    pub async fn invoke(
+        self: &Rc<Self>,
+        invocation: Box<Invocation<'_>>,
+    ) -> Result<Answer, Outcome> {
+        // What stands here when the guest waits is held for every guest that waits.
         let started = Instant::now();
-        let limits = self.revision().limits;
-        refuse_large_body(&invocation.request, limits.request_body_bytes)?;
-        let answer_has_body = invocation.request.method() != Method::HEAD;
-
+        let bounds = self.answer_bounds(&invocation)?;
         let vitals = Arc::new(Vitals::default());
         let tmp = match &invocation.instance {
             Some(_) => None,
             None => self.dirs.tmp().await?,
         };
-        let running = self.start(invocation, tmp, &vitals)?;
+        let mut running = self.start(invocation, tmp, &vitals)?;
         let instance = running.instance;
         let leaves = Leaves(&vitals);
-        let bounds = AnswerBounds {
-            body_allowed: answer_has_body,
-            body_bytes_max: limits.response_body_bytes,
-        };
-        let response = running.response(bounds, &vitals).await;
+        let head = running.head_or_end(&vitals).await;
         std::mem::forget(leaves);
+        let response = head.and_then(|head| running.response(head, bounds, &vitals));
         // Whatever the guest made of it, it never saw the whole request.
         if let Some(too_large @ Outcome::Refused(Refusal::BodyTooLarge { .. })) = vitals.outcome() {
             return Err(too_large.clone());
@@ -132,22 +130,36 @@ impl LoadedFunction {
         })
     }
 
+    /// What the answer may be, if the request may be as it is.
+    fn answer_bounds(&self, invocation: &Invocation<'_>) -> Result<AnswerBounds, Outcome> {
+        let limits = &self.revision().limits;
+        refuse_large_body(&invocation.request, limits.request_body_bytes)?;
+        Ok(AnswerBounds {
+            body_allowed: invocation.request.method() != Method::HEAD,
+            body_bytes_max: limits.response_body_bytes,
+        })
+    }
+
     /// The guest with all that it needs, about to begin.
+    #[expect(
+        clippy::boxed_local,
+        reason = "unpacked by its caller, the box would stay while the guest runs"
+    )]
     fn start(
         &self,
-        invocation: Invocation<'_>,
+        invocation: Box<Invocation<'_>>,
         tmp: Option<TmpDir>,
         vitals: &Arc<Vitals>,
     ) -> Result<Running, Outcome> {
         let Invocation {
-            request,
+            mut request,
             caller,
             mount,
             deadline,
             permit,
             instance,
             ended,
-        } = invocation;
+        } = *invocation;
         let request_id: Arc<str> = caller.request_id.as_str().into();
         let held = Held {
             sandbox: Rc::clone(&self.sandbox),
@@ -157,7 +169,7 @@ impl LoadedFunction {
         let body_bytes_max = self.revision().limits.request_body_bytes;
         let (sender, head) = oneshot::channel();
         let sender = HeadSender::new(sender, Arc::clone(vitals));
-        let request = request.map(|body| body.bounded(body_bytes_max, Arc::clone(vitals)));
+        request.body_mut().bind(body_bytes_max, Arc::clone(vitals));
 
         match &self.program {
             Program::Http(program) => {
@@ -192,7 +204,7 @@ impl LoadedFunction {
                 let task = run.command(Rc::clone(program), (lent, granted), sender);
                 Ok(Running {
                     task: GuestTask::new(task),
-                    head: Head::Stdout(stdout),
+                    head: Head::Stdout(Some(stdout)),
                     instance: None,
                 })
             }
@@ -373,33 +385,29 @@ struct Asked {
 }
 
 impl Run {
-    async fn http(mut self, mut instance: Instance, request: Request<RequestBody>, asked: Asked) {
+    /// Not an asynchronous function, which would hold what it is given twice: as it came, and as
+    /// it is used.
+    fn http(
+        self,
+        instance: Instance,
+        request: Box<Request<RequestBody>>,
+        asked: Asked,
+    ) -> impl Future<Output = ()> {
         let Asked {
             program,
             https,
             reuse,
             head,
         } = asked;
-        let sandbox = Rc::clone(&self.held.sandbox);
-        let _ticking = sandbox.ticker.enter();
-        let Some(reuse) = reuse else {
-            let call = instance.ask(&program, (request, https), head);
-            self.watch.over(call).await;
-            return;
+        let mut at_work = AtWork {
+            instance,
+            run: self,
+            program,
+            reuse,
         };
-        let (parts, body) = request.into_parts();
-        let (body, takes_back) = body.lent();
-        let request = Request::from_parts(parts, body);
-        let call = instance.ask(&program, (request, https), head);
-        let returned = self.watch.over(call).await;
-        // Whatever the guest still holds of it.
-        drop(takes_back);
-        instance.note_failure(&self.watch.vitals);
-        let is_clean = returned && self.watch.vitals.is_clean();
-        if is_clean && instance.may_be_asked_again(&reuse) {
-            self.held.tell_end(&self.watch.vitals);
-            if let Some(permit) = self.held.permit.take() {
-                permit.keep(instance);
+        async move {
+            if at_work.answers_well((request, https), head).await {
+                at_work.keep();
             }
         }
     }
@@ -443,57 +451,58 @@ impl Run {
     }
 }
 
+/// An instance at work, which is gone before the slot that it has is free.
+struct AtWork {
+    instance: Instance,
+    run: Run,
+    program: Rc<HttpProgram>,
+    /// How long the instance is used, if it is used again at all.
+    reuse: Option<Reuse>,
+}
+
+impl AtWork {
+    /// Runs the guest to its end, and says whether its instance may be asked again.
+    async fn answers_well(
+        &mut self,
+        (mut request, https): (Box<Request<RequestBody>>, bool),
+        head: HeadSender,
+    ) -> bool {
+        let Self {
+            instance,
+            run,
+            program,
+            reuse,
+        } = self;
+        let _ticking = run.held.sandbox.ticker.enter();
+        let takes_back = reuse.and_then(|_| request.body_mut().lend());
+        let call = instance.ask(program, (request, https), head);
+        let returned = run.watch.over(call).await;
+        // Whatever the guest still holds of it.
+        drop(takes_back);
+        let Some(reuse) = reuse else {
+            return false;
+        };
+        instance.note_failure(&run.watch.vitals);
+        returned && run.watch.vitals.is_clean() && instance.may_be_asked_again(reuse)
+    }
+
+    /// Gives the instance to whoever keeps it for the next.
+    fn keep(self) {
+        let Self {
+            instance, mut run, ..
+        } = self;
+        run.held.tell_end(&run.watch.vitals);
+        if let Some(permit) = run.held.permit.take() {
+            permit.keep(instance);
+        }
+    }
+}
+
 impl Drop for Run {
     /// However the task came to its end. One that was dropped in the middle had nobody left to
     /// work for.
     fn drop(&mut self) {
         self.held.tell_end(&self.watch.vitals);
-    }
-}
-
-/// A guest on its way, seen from the request that waits for it. Dropping it ends the guest.
-struct Running {
-    task: GuestTask,
-    head: Head,
-    instance: Option<InstanceUse>,
-}
-
-/// Where the head of the response will come from.
-enum Head {
-    Response(oneshot::Receiver<GuestHead>),
-    /// The instance may hold the sender for longer than the invocation lasts.
-    OfOneOfMany(oneshot::Receiver<GuestHead>),
-    Stdout(mpsc::Receiver<Bytes>),
-}
-
-impl Running {
-    /// The head of the guest's response, or how the guest ended without one.
-    async fn response(
-        mut self,
-        bounds: AnswerBounds,
-        vitals: &Arc<Vitals>,
-    ) -> Result<Response<ResponseBody>, Outcome> {
-        self.task.begin().await;
-        let head = match self.head {
-            Head::Response(head) => head.await.ok(),
-            Head::OfOneOfMany(head) => tokio::select! {
-                biased;
-                head = head => head.ok(),
-                () = self.task.ended() => return Err(noted_without_head(vitals)),
-            },
-            Head::Stdout(stdout) => cgi::read_head(stdout).await,
-        };
-        let Some(head) = head else {
-            return Err(outcome_without_head(self.task, vitals).await);
-        };
-        // It failed before we could send a byte: better told than cut off.
-        if let Some(outcome) = vitals.outcome().filter(|outcome| !outcome.is_success()) {
-            return Err(outcome.clone());
-        }
-        let response = head.map_err(|error_code| Outcome::Failed {
-            reason: format!("answered with {error_code}"),
-        })?;
-        with_body(response, self.task, bounds, vitals)
     }
 }
 
@@ -505,64 +514,6 @@ impl Drop for Leaves<'_> {
     fn drop(&mut self) {
         self.0.end(Outcome::Cancelled);
     }
-}
-
-/// How a guest ended that never gave a head.
-async fn outcome_without_head(mut task: GuestTask, vitals: &Vitals) -> Outcome {
-    // Panics are caught and nobody else aborts it, so it ends by noting its outcome.
-    task.ended().await;
-    noted_without_head(vitals)
-}
-
-fn noted_without_head(vitals: &Vitals) -> Outcome {
-    match vitals.outcome() {
-        None | Some(Outcome::Responded) => Outcome::NoResponse,
-        Some(outcome) => outcome.clone(),
-    }
-}
-
-/// What the body of an answer is held to.
-#[derive(Clone, Copy)]
-struct AnswerBounds {
-    /// Whether this method's answers have one at all.
-    body_allowed: bool,
-    body_bytes_max: u64,
-}
-
-/// Hands the running guest over to the body of its response.
-fn with_body(
-    response: Response<GuestBody>,
-    task: GuestTask,
-    bounds: AnswerBounds,
-    vitals: &Arc<Vitals>,
-) -> Result<Response<ResponseBody>, Outcome> {
-    let body_on_the_wire = bounds.body_allowed
-        && response.status() != StatusCode::NO_CONTENT
-        && response.status() != StatusCode::NOT_MODIFIED;
-    let declared_bytes = response
-        .headers()
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse().ok());
-    let limit_bytes = bounds.body_bytes_max;
-    if body_on_the_wire && declared_bytes.is_some_and(|bytes: u64| bytes > limit_bytes) {
-        // Better told than cut off in the middle. The guest ends with its task.
-        let too_large = Outcome::ResponseTooLarge { limit_bytes };
-        vitals.end(too_large.clone());
-        return Err(too_large);
-    }
-    let guest = task.detach();
-    let vitals = Arc::clone(vitals);
-    let response =
-        response.map(|body| ResponseBody::new(body, declared_bytes, limit_bytes, vitals, guest));
-    if body_on_the_wire {
-        return Ok(response);
-    }
-    // The guest goes on writing to nobody until its own end or its deadline.
-    Ok(response.map(|body| {
-        let ended = body.finished_twin();
-        tokio::task::spawn_local(body.drain());
-        ended
-    }))
 }
 
 fn refuse_large_body(request: &Request<RequestBody>, limit_bytes: u64) -> Result<(), Outcome> {

@@ -32,6 +32,7 @@ mod outcome;
 mod page;
 mod powers;
 mod reset;
+mod running;
 mod scan;
 mod shared;
 mod stdout_pipe;

@@ -97,9 +97,7 @@ impl Visit {
             deadline,
             held,
         } = visitor;
-        let (parts, body) = question.request.into_parts();
-        let (body, takes_back) = body.lent();
-        question.request = http::Request::from_parts(parts, body);
+        let takes_back = question.request.body_mut().lend();
         let (cut, ends_body) = oneshot::channel();
         question.head = question.head.cut_by(ends_body);
         let asker = Asker {

@@ -268,7 +268,7 @@ async fn run_once(canary: Rc<LoadedFunction>, place: Box<dyn std::any::Any>) -> 
     };
     let request = http::Request::get("http://canary.invalid/").body(RequestBody::empty());
     let invocation = Invocation {
-        request: request.expect("a literal that parses"),
+        request: Box::new(request.expect("a literal that parses")),
         caller: &caller,
         mount: "",
         deadline: Instant::now() + Limits::SAFE.time,
@@ -277,7 +277,7 @@ async fn run_once(canary: Rc<LoadedFunction>, place: Box<dyn std::any::Any>) -> 
         ended: None,
     };
     let mut said = Vec::new();
-    let answer = match canary.invoke(invocation).await {
+    let answer = match canary.invoke(Box::new(invocation)).await {
         Ok(answer) => answer,
         Err(outcome) => {
             let outcome = Some(outcome);

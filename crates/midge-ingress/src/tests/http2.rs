@@ -275,7 +275,7 @@ impl Certificates {
     }
 
     /// Trusts the certificate that lies there at this moment.
-    async fn connect(&self, door: &Door, alpn: &[&str]) -> std::io::Result<TlsClient> {
+    pub(super) async fn connect(&self, door: &Door, alpn: &[&str]) -> std::io::Result<TlsClient> {
         let mut roots = RootCertStore::empty();
         roots
             .add(CertificateDer::from_pem_file(self.0.path().join("cert.pem")).unwrap())
@@ -294,7 +294,7 @@ impl Certificates {
     }
 }
 
-type TlsClient = tokio_rustls::client::TlsStream<TcpStream>;
+pub(super) type TlsClient = tokio_rustls::client::TlsStream<TcpStream>;
 
 #[tokio::test]
 async fn alpn_decides_the_protocol() {

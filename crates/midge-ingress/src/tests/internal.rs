@@ -112,3 +112,20 @@ async fn a_guest_ends_when_the_node_asks_no_more() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn the_node_that_leaves_is_noticed_like_others() {
+    local(async {
+        let place = Place::new();
+        let door = place.open(IngressConfig::roomy(), None).await;
+        let mut client = UnixStream::connect(place.socket()).await.unwrap();
+        client
+            .write_all(b"GET /wait HTTP/1.1\r\nhost: a\r\n\r\n")
+            .await
+            .unwrap();
+        door.guests.begun(1).await;
+        drop(client);
+        door.guests.dropped(1).await;
+    })
+    .await;
+}

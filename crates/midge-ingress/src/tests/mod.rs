@@ -7,6 +7,7 @@ mod drain;
 mod http1;
 mod http2;
 mod internal;
+mod leaving;
 mod limits;
 mod log;
 mod sizes;
@@ -60,6 +61,8 @@ struct Guests {
     dropped: watch::Sender<u32>,
     /// Says how many invocations have begun.
     begun: watch::Sender<u32>,
+    /// Says how many have read their body and go on waiting.
+    waits: watch::Sender<u32>,
 }
 
 impl Guests {
@@ -67,6 +70,14 @@ impl Guests {
         self.begun
             .subscribe()
             .wait_for(|begun| *begun >= count)
+            .await
+            .unwrap();
+    }
+
+    async fn waits(&self, count: u32) {
+        self.waits
+            .subscribe()
+            .wait_for(|waits| *waits >= count)
             .await
             .unwrap();
     }
@@ -280,6 +291,7 @@ async fn run_guest(
             notes.1 = true;
             (response, vec![data("waited")])
         }
+        "/wait-for-body" => return wait_behind_body(request, guests).await,
         "/stream" => {
             let (sender, receiver) = mpsc::channel(1);
             guests.streams.borrow_mut().push(sender);
@@ -299,6 +311,15 @@ async fn run_guest(
         _ => return Err(Outcome::Refused(midge_model::Refusal::NoRoute)),
     };
     Ok((response.body(frames(body).await).unwrap(), cost()))
+}
+
+/// Reads what it is sent, and never answers.
+async fn wait_behind_body<T>(request: Request<RequestBody>, guests: &Guests) -> Result<T, Outcome> {
+    let _notes = NotesDrop(guests, false);
+    let body = request.into_body().collect().await;
+    body.map_err(|_| Outcome::Cancelled)?;
+    guests.waits.send_modify(|waits| *waits += 1);
+    std::future::pending().await
 }
 
 /// Fields that a guest has no say in.

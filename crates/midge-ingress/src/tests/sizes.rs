@@ -8,12 +8,14 @@ use crate::connection;
 use crate::listener::Handled;
 
 /// Of dispatching, which is most of it.
-const DISPATCH_BYTES_MAX: usize = 3 * 1024;
+const DISPATCH_BYTES_MAX: usize = 768;
 
 /// Of a connection that speaks HTTP/1 without TLS: what others need is in boxes.
 const CONNECTION_BYTES_MAX: usize = 2 * 1024;
 
-fn size<'a, A: 'a, F: Future>(_: impl Fn(&'a A, Request<RequestBody>, &'a Caller) -> F) -> usize {
+fn size<'a, A: 'a, F: Future>(
+    _: impl Fn(&'a A, Box<Request<RequestBody>>, &'a Caller) -> F,
+) -> usize {
     size_of::<F>()
 }
 

@@ -113,7 +113,12 @@ impl Worker {
         let request = request
             .body(RequestBody::empty())
             .expect("our request is valid");
-        match self.dispatcher.dispatch(request, caller).await.result {
+        match self
+            .dispatcher
+            .dispatch(Box::new(request), caller)
+            .await
+            .result
+        {
             Ok((response, _)) => {
                 let mut body = response.into_body();
                 let mut next =

@@ -154,7 +154,7 @@ impl Worker {
             https: false,
             request_id: RequestId::keep("test-request").unwrap(),
         };
-        self.dispatcher.dispatch(request, &caller).await
+        self.dispatcher.dispatch(Box::new(request), &caller).await
     }
 
     /// The body of the answer, or the code of the outcome without one.

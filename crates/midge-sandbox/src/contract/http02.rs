@@ -15,7 +15,7 @@ use crate::guest::Guest;
 pub(crate) async fn call(
     proxy: &Proxy,
     store: &mut Store<Guest>,
-    request: Request<RequestBody>,
+    request: Box<Request<RequestBody>>,
     https: bool,
     head: HeadSender,
 ) -> wasmtime::Result<()> {
@@ -23,7 +23,7 @@ pub(crate) async fn call(
     let request = store
         .data_mut()
         .http()
-        .new_incoming_request(scheme, request)?;
+        .new_incoming_request(scheme, unboxed(request))?;
     // Called from inside the guest's run: the response is out before the guest goes on.
     let outparam = store
         .data_mut()
@@ -36,4 +36,10 @@ pub(crate) async fn call(
         .wasi_http_incoming_handler()
         .call_handle(store, request, outparam)
         .await
+}
+
+/// Takes a request out of its box, which goes at once: moved out of it in an asynchronous function, it
+/// would stay as long as that runs.
+fn unboxed(request: Box<Request<RequestBody>>) -> Request<RequestBody> {
+    *request
 }

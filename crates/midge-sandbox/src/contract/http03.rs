@@ -31,7 +31,7 @@ use crate::shared::room::{Question, Room};
 pub(crate) async fn call(
     service: &Service,
     store: &mut Store<Guest>,
-    request: Request<RequestBody>,
+    request: Box<Request<RequestBody>>,
     https: bool,
     head: HeadSender,
 ) -> wasmtime::Result<()> {
@@ -163,7 +163,7 @@ fn holding(
 /// The request as WASI 0.3 has it, and what tells the guest that its body went through.
 fn to_wasi(
     guest: &mut Guest,
-    request: Request<RequestBody>,
+    request: Box<Request<RequestBody>>,
     https: bool,
 ) -> (
     p3::Request,

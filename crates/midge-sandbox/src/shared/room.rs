@@ -59,7 +59,7 @@ pub(crate) struct Room {
 
 /// What a guest is asked.
 pub(crate) struct Question {
-    pub(crate) request: Request<RequestBody>,
+    pub(crate) request: Box<Request<RequestBody>>,
     pub(crate) https: bool,
     pub(crate) head: HeadSender,
 }

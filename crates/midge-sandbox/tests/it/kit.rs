@@ -263,7 +263,7 @@ async fn invoke_in(
         request_id: RequestId::keep("test-request").unwrap(),
     };
     let invocation = Invocation {
-        request,
+        request: Box::new(request),
         caller: &caller,
         mount: "",
         deadline: Instant::now() + function.revision().limits.time,
@@ -271,7 +271,7 @@ async fn invoke_in(
         instance: instance.map(Into::into),
         ended: None,
     };
-    function.invoke(invocation).await
+    function.invoke(Box::new(invocation)).await
 }
 
 /// Reads an answer to its end.

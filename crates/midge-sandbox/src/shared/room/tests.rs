@@ -22,7 +22,7 @@ fn asks(mut seat: Seat) -> Visit {
     let vitals = Arc::<Vitals>::default();
     let (head, _) = oneshot::channel();
     let question = Question {
-        request: Request::new(RequestBody::empty()),
+        request: Box::new(Request::new(RequestBody::empty())),
         https: false,
         head: HeadSender::new(head, Arc::clone(&vitals)),
     };
