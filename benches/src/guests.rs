@@ -1,13 +1,12 @@
 //! The functions that are measured: where each is, or how it is made.
 //!
 //! Rust ones are committed built. Those in Go, JavaScript and Python are built when they are first
-//! asked for, into `target/bench/guests`, with tools of pinned versions.
+//! asked for, into `target/bench/guests`, with tools of pinned versions (`midge-toolchain`).
 //!
 //! **Invariant:** a file that was built is used only while its source and the versions of its tools
 //! are those it was built from.
 
 mod recipe;
-mod tools;
 mod wit;
 
 use std::fs;

@@ -70,6 +70,7 @@ fn allows(grants: &Grants, used: &Use) -> bool {
         Use::Udp { host, port } => grants.udp.iter().any(|grant| grant.matches_name(host, *port)),
         Use::Name(host) => grants.may_resolve(host),
         Use::Listen(address) => grants.listen.iter().any(|grant| grant.matches_address(*address)),
+        Use::Bucket(name) => grants.kv.contains(name),
         Use::Dir { .. } | Use::Secret(_) | Use::Tmp => true,
     }
 }

@@ -2,13 +2,14 @@
 //!
 //! This file decides what is checked and in which order, cheapest first; the first section that
 //! fails ends the run. How a section's command runs is `step.rs`, what must be installed first is
-//! `tools.rs`, how results are counted is `count.rs`.
+//! `tools.rs`, what is installed meanwhile is `languages.rs`, how results are counted is `count.rs`.
 //!
 //! **Invariant:** the closing count is what the test runners said, added up; nothing is assumed.
 
 mod api;
 mod count;
 mod fuzz;
+mod languages;
 mod step;
 mod tools;
 
@@ -19,6 +20,7 @@ use anyhow::{Result, bail};
 
 use crate::{close, tidy};
 use count::{CARGO_TEST_MARKER, Count, NEXTEST_MARKER};
+use languages::Languages;
 use step::{Runner, Stream};
 
 /// How much of it.
@@ -72,6 +74,9 @@ fn run_and_count(
 fn sections(runner: &mut Runner, extent: Extent, root: &Path, count: &mut Count) -> Result<()> {
     let full = extent == Extent::Full;
     runner.section("tools", |runner| tools::install(runner, full))?;
+    // Waited for before the tests, also when something in between fails.
+    let languages = Languages::start(runner, root)?;
+    languages::forget_rows(&runner.target)?;
     runner.section("format", |runner| runner.cargo("fmt --all --check"))?;
     runner.section("tidy", |_| tidy::run(root))?;
     runner.section("clippy", |runner| {
@@ -80,6 +85,7 @@ fn sections(runner: &mut Runner, extent: Extent, root: &Path, count: &mut Count)
     if full {
         runner.section("deny", deny)?;
     }
+    runner.section("languages", |_| languages.finish())?;
     runner.section("tests", |runner| {
         let words = "nextest run --workspace --locked --color never";
         let told = runner.watch(words, Stream::Stderr, NEXTEST_MARKER)?;
@@ -89,6 +95,7 @@ fn sections(runner: &mut Runner, extent: Extent, root: &Path, count: &mut Count)
             None if told.result.is_ok() => bail!("the test runner printed no summary"),
             None => {}
         }
+        print!("{}", languages::table(&runner.target));
         told.result
     })?;
     runner.section("doc tests", |runner| {

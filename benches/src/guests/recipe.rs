@@ -6,10 +6,15 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use midge_toolchain::{COMPONENTIZE_PY, GO, Toolchains, run};
 
 use super::Guests;
-use super::tools::{COMPONENTIZE_JS, COMPONENTIZE_PY, GO, PREVIEW2_SHIM, Tools, run};
 use super::wit::{self, Wit};
+
+/// JavaScript to WebAssembly, an npm package.
+const COMPONENTIZE_JS: &str = "@bytecodealliance/componentize-js@0.23.0";
+/// What componentize-js needs and leaves to whoever installs it.
+const PREVIEW2_SHIM: &str = "@bytecodealliance/preview2-shim@0.17.4";
 
 /// A guest and its source.
 pub(super) struct Recipe {
@@ -83,7 +88,9 @@ impl Recipe {
 
     /// Makes the component and leaves it as `out`.
     pub(super) fn build(&self, guests: &Guests<'_>, out: &Path) -> Result<()> {
-        let tools = Tools::new(guests.folder, guests.say);
+        let target = guests.folder.parent();
+        let target = target.context("the bench's folder lies in no other")?;
+        let tools = Toolchains::in_target(target, guests.say);
         let sources = guests.sources();
         let world = sources.join(WORLD_FILE);
         let source = sources.join(self.name);
@@ -94,11 +101,7 @@ impl Recipe {
                 let go = tools.go()?;
                 (guests.say)(&format!("building {}", self.name));
                 let module = out.with_extension("core");
-                run(tools
-                    .go_build(&go)
-                    .arg("-o")
-                    .arg(&module)
-                    .current_dir(&source))?;
+                run(go_build(&go).arg("-o").arg(&module).current_dir(&source))?;
                 let bytes = fs::read(&module).context("read what Go made")?;
                 fs::remove_file(&module).context("remove what Go made")?;
                 let wit = Wit::copy(&engine, &world, wit::NEWEST, &wit)?;
@@ -108,7 +111,8 @@ impl Recipe {
                 fs::write(out, component).context("write the component")
             }
             Tool::JavaScript(left_out) => {
-                let folder = tools.npm()?;
+                let packages = [COMPONENTIZE_JS, PREVIEW2_SHIM];
+                let folder = tools.npm("componentize-js", &packages)?;
                 (guests.say)(&format!("building {}", self.name));
                 let wit = Wit::copy(&engine, &world, wit::OF_JAVASCRIPT, &wit)?;
                 let script = folder.join(JS_SCRIPT);
@@ -118,7 +122,7 @@ impl Recipe {
                 run(node.arg(wit.folder()).arg(out).args(left_out))
             }
             Tool::Python => {
-                let mut python = tools.componentize_py()?;
+                let mut python = Command::new(tools.componentize_py()?);
                 (guests.say)(&format!("building {}", self.name));
                 let wit = Wit::copy(&engine, &world, wit::NEWEST, &wit)?;
                 python
@@ -131,4 +135,20 @@ impl Recipe {
             }
         }
     }
+}
+
+/// `go build` of a reactor for WASI, with nothing fetched.
+fn go_build(go: &Path) -> Command {
+    let mut command = Command::new(go);
+    command
+        .args([
+            "build",
+            "-trimpath",
+            "-buildmode=c-shared",
+            "-ldflags=-s -w",
+        ])
+        .env_remove("GOFLAGS")
+        .envs([("GOOS", "wasip1"), ("GOARCH", "wasm")])
+        .envs([("GOWORK", "off"), ("GOPROXY", "off")]);
+    command
 }

@@ -11,6 +11,7 @@ mod error;
 mod events;
 mod exchange;
 mod invoke;
+mod kv;
 mod observe;
 mod operations;
 mod upload;

@@ -17,10 +17,10 @@ pub use client::{
     LogStream, PASSED_ON_PREFIX, PageRequest, TIMING_HEADER, Upload, WriteOptions,
 };
 pub use wire::{
-    AuditActor, AuditEntry, AuditOutcome, ComponentInfo, DeployChange, DeployPlan, DeployRequest,
-    Deployed, ErrorCode, FunctionInfo, Health, InvocationSummary, KeyRotated, LIMIT_DEFAULT,
-    LIMIT_MAX, LogLine, MESSAGE_BYTES_MAX, NamespaceInfo, NamespaceRequest, NodeStatus,
-    PROBLEM_TYPE, Page, Problem, RevisionInfo, Role, RoleError, RollbackRequest, SecretInfo,
-    SecretValue, TOKEN_LIFE_S_MAX, TOKEN_NAME_BYTES_MAX, TokenCreated, TokenInfo, TokenRequest,
-    Verdict, WhoAmI, WorkerStatus,
+    AuditActor, AuditEntry, AuditOutcome, BucketInfo, ComponentInfo, DeployChange, DeployPlan,
+    DeployRequest, Deployed, EntryKey, ErrorCode, FunctionInfo, Health, InvocationSummary,
+    KeyRotated, LIMIT_DEFAULT, LIMIT_MAX, LogLine, MESSAGE_BYTES_MAX, NamespaceInfo,
+    NamespaceRequest, NodeStatus, PROBLEM_TYPE, Page, Problem, RevisionInfo, Role, RoleError,
+    RollbackRequest, SecretInfo, SecretValue, TOKEN_LIFE_S_MAX, TOKEN_NAME_BYTES_MAX, TokenCreated,
+    TokenInfo, TokenRequest, Verdict, WhoAmI, WorkerStatus,
 };

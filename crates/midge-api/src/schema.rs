@@ -26,8 +26,9 @@ pub use grants::{Clock, DirGrant, DirMode, Grants, SecretExposure, SecretGrant, 
 pub use isolation::{Isolation, IsolationLevel};
 pub use limits::{Limits, LimitsPatch, Quota, QuotaPatch};
 pub use text::{
-    AuditId, Component, Digest, DurationText, EntityTag, FunctionName, HttpGrant, IdempotencyKey,
-    InvokeMethod, InvokePath, NameGrant, NamespaceName, NetGrant, RequestId, RevisionNumber, Route,
-    SecretName, SecretText, SizeText, Sticky, Timestamp, TokenId, TokenName,
+    AuditId, BucketName, Component, Digest, DurationText, EntityTag, EntryKeyText, EntryValue,
+    FunctionName, HttpGrant, IdempotencyKey, InvokeMethod, InvokePath, NameGrant, NamespaceName,
+    NetGrant, RequestId, RevisionNumber, Route, SecretName, SecretText, SizeText, Sticky,
+    Timestamp, TokenId, TokenName,
 };
 pub use traffic::{Share, Traffic};

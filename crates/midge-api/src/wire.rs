@@ -9,6 +9,7 @@ mod audit;
 mod code;
 mod deploy;
 mod function;
+mod kv;
 mod namespace;
 mod observe;
 mod page;
@@ -22,6 +23,7 @@ pub use deploy::{
     ComponentInfo, DeployChange, DeployPlan, DeployRequest, Deployed, MESSAGE_BYTES_MAX, Verdict,
 };
 pub use function::{FunctionInfo, RevisionInfo, RollbackRequest};
+pub use kv::{BucketInfo, EntryKey};
 pub use namespace::{NamespaceInfo, NamespaceRequest};
 pub use observe::{Health, InvocationSummary, LogLine, NodeStatus, WorkerStatus};
 pub use page::{LIMIT_DEFAULT, LIMIT_MAX, Page};

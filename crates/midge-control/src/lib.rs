@@ -26,6 +26,7 @@ mod error;
 mod functions;
 mod idempotency;
 mod inspections;
+mod kv;
 mod leftovers;
 mod namespaces;
 mod node;

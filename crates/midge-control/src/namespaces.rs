@@ -94,6 +94,7 @@ impl Control {
             let key = namespace_key(&request.name);
             if self.registry().get(&key).await?.is_none() {
                 self.no_leftovers(&request.name).await?;
+                self.keeps_nothing(&request.name).await?;
             }
             self.make_namespace(request.name.clone(), quota).await
         };
@@ -303,7 +304,7 @@ impl Control {
                 let hint = format!("midge secret remove {secret} --namespace {name}");
                 (format!("secret `{secret}`"), hint)
             }
-            (None, None) => return Ok(()),
+            (None, None) => return self.keeps_nothing(name).await,
         };
         let message = format!("namespace `{name}` is not empty, it has {what}");
         Err(ControlError::new(ErrorCode::Conflict, message).with_hint(hint))

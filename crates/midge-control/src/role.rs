@@ -69,6 +69,18 @@ pub enum Operation {
     DeleteSecret,
     /// A new key for all secrets.
     RotateKey,
+    /// Buckets.
+    ListBuckets,
+    /// The keys of a bucket.
+    ListEntries,
+    /// The value of a key.
+    GetEntry,
+    /// A value for a key.
+    PutEntry,
+    /// The end of a key.
+    DeleteEntry,
+    /// The end of all keys of a bucket.
+    ClearBucket,
     /// Tokens.
     ListTokens,
     /// A new token.
@@ -97,7 +109,7 @@ type Row = (&'static str, Reach, [bool; 4]);
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 37] = [
         Self::Whoami,
         Self::NodeStatus,
         Self::ListNamespaces,
@@ -124,6 +136,12 @@ impl Operation {
         Self::PutSecret,
         Self::DeleteSecret,
         Self::RotateKey,
+        Self::ListBuckets,
+        Self::ListEntries,
+        Self::GetEntry,
+        Self::PutEntry,
+        Self::DeleteEntry,
+        Self::ClearBucket,
         Self::ListTokens,
         Self::CreateToken,
         Self::GetToken,
@@ -169,6 +187,12 @@ impl Operation {
             Self::PutSecret => ("put_secret", Namespace, WRITE),
             Self::DeleteSecret => ("delete_secret", Namespace, WRITE),
             Self::RotateKey => ("rotate_key", Node, ADMIN),
+            Self::ListBuckets => ("list_buckets", Namespace, READ),
+            Self::ListEntries => ("list_entries", Namespace, READ),
+            Self::GetEntry => ("get_entry", Namespace, READ),
+            Self::PutEntry => ("put_entry", Namespace, WRITE),
+            Self::DeleteEntry => ("delete_entry", Namespace, WRITE),
+            Self::ClearBucket => ("clear_bucket", Namespace, WRITE),
             Self::ListTokens => ("list_tokens", Caller, ADMIN),
             Self::CreateToken => ("create_token", Caller, ADMIN),
             Self::GetToken => ("get_token", Caller, ADMIN),
@@ -202,6 +226,9 @@ impl Operation {
                 | Self::PutSecret
                 | Self::DeleteSecret
                 | Self::RotateKey
+                | Self::PutEntry
+                | Self::DeleteEntry
+                | Self::ClearBucket
                 | Self::CreateToken
                 | Self::RevokeToken
         )

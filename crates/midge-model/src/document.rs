@@ -18,8 +18,8 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 pub(crate) use self::grants::{
-    read_clock, read_dirs, read_dns, read_http, read_list, read_mode, read_net, read_secrets,
-    read_texts,
+    read_clock, read_dirs, read_dns, read_http, read_kv, read_list, read_mode, read_net,
+    read_secrets, read_texts,
 };
 pub(crate) use self::isolation::read_isolation;
 pub(crate) use self::limits::read_limits;

@@ -8,6 +8,7 @@
 
 #[cfg(test)]
 pub(crate) mod arbitrary;
+mod bucket;
 mod clock;
 mod dir;
 mod env;
@@ -24,6 +25,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::bucket::is_bucket_byte;
+pub use self::bucket::{
+    BUCKET_NAME_BYTES_MAX, BucketName, BucketNameError, ENTRY_BYTES_MAX, ENTRY_KEY_BYTES_MAX,
+};
 pub use self::clock::{Clock, ClockError};
 pub(crate) use self::dir::lexical;
 pub use self::dir::{DirGrant, DirGrantError, DirMode};
@@ -69,6 +74,8 @@ pub struct Grants {
     pub listen: Vec<NetGrant>,
     /// Secrets.
     pub secrets: Vec<SecretGrant>,
+    /// Buckets of its namespace that it may keep values in.
+    pub kv: Vec<BucketName>,
     /// How finely time may be measured.
     pub clock: Clock,
     /// The size of a private directory at [`TMP_GUEST_PATH`] that ends with the instance.
@@ -179,6 +186,7 @@ impl Grants {
             ("dns", self.dns.len()),
             ("listen", self.listen.len()),
             ("secrets", self.secrets.len()),
+            ("kv", self.kv.len()),
         ];
         match counts.into_iter().find(|(_, count)| *count > GRANTS_MAX) {
             Some((kind, count)) => Err(GrantConflict::TooMany { kind, count }),

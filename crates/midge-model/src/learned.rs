@@ -8,6 +8,7 @@
 #[cfg(test)]
 mod tests;
 mod toml;
+mod uses;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -17,7 +18,9 @@ use serde::{Deserialize, Serialize};
 
 pub use self::toml::to_toml;
 use crate::grant::{GRANTS_MAX, HTTP_GRANT_BYTES_MAX};
-use crate::{DirGrant, DirMode, Grants, HostName, HttpGrant, NameGrant, NetGrant, Outbound};
+use crate::{
+    BucketName, DirGrant, DirMode, Grants, HostName, HttpGrant, NameGrant, NetGrant, Outbound,
+};
 
 /// One power that a running function used.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -61,6 +64,8 @@ pub enum Use {
     },
     /// It read a secret, or one was injected.
     Secret(String),
+    /// It opened a bucket.
+    Bucket(BucketName),
     /// It used its private temporary directory.
     Tmp,
     /// It listened on an address.
@@ -76,7 +81,7 @@ const TMP_BYTES_DEFAULT: u64 = 64 << 20;
 /// that all paths lie in; names that other entries imply are left out. Directories and secrets
 /// are those of the candidates, as narrow as the use was. Environment variables are not
 /// learned: nobody sees which of them mattered. More than [`GRANTS_MAX`] entries of a kind
-/// become one for everything, because no manifest could say them.
+/// become one for everything, because no manifest could say them; of buckets only so many are kept.
 pub fn smallest(uses: &BTreeSet<Use>, candidates: &Grants) -> Grants {
     let mut grants = Grants {
         http: at_most(requests(uses), HttpGrant::ANY),
@@ -89,6 +94,7 @@ pub fn smallest(uses: &BTreeSet<Use>, candidates: &Grants) -> Grants {
             Use::Tcp { host, port } => grants.tcp.push(NetGrant::exactly(host.clone(), *port)),
             Use::Udp { host, port } => grants.udp.push(NetGrant::exactly(host.clone(), *port)),
             Use::Name(host) => names.push(host),
+            Use::Bucket(name) => grants.kv.push(name.clone()),
             Use::Tmp => {
                 grants.tmp_bytes = candidates.tmp_bytes.or(Some(TMP_BYTES_DEFAULT));
             }
@@ -101,6 +107,8 @@ pub fn smallest(uses: &BTreeSet<Use>, candidates: &Grants) -> Grants {
     grants.tcp = at_most(grants.tcp, NetGrant::ANY);
     grants.udp = at_most(grants.udp, NetGrant::ANY);
     grants.listen = at_most(grants.listen, NetGrant::ANY);
+    // No grant says all buckets, so those beyond are left out.
+    grants.kv.truncate(GRANTS_MAX);
     // Last, when it is known what the other grants imply.
     names.retain(|host| !grants.may_resolve(host));
     let names = names.into_iter().filter_map(NameGrant::exactly).collect();

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+pub mod cases;
 pub mod cgi;
 mod difference;
 mod digest;
@@ -26,6 +27,7 @@ mod outcome;
 mod policy;
 pub mod quantity;
 mod quota;
+pub mod rehearsal;
 mod request_id;
 mod revision;
 mod revision_number;
@@ -33,6 +35,7 @@ mod route;
 mod router;
 pub mod suggest;
 mod timestamp;
+pub mod touched;
 mod traffic;
 
 pub use address::{
@@ -44,8 +47,9 @@ pub use difference::{
 pub use digest::{Digest, DigestError};
 pub use function_address::{FunctionAddress, function_host, namespace_host, revision_host};
 pub use grant::{
-    Clock, ClockError, DirGrant, DirGrantError, DirMode, ENV_NAME_BYTES_MAX, ENV_VALUE_BYTES_MAX,
-    EnvVar, EnvVarError, GRANTS_MAX, GrantConflict, Grants, HTTP_GRANT_BYTES_MAX, HttpGrant,
+    BUCKET_NAME_BYTES_MAX, BucketName, BucketNameError, Clock, ClockError, DirGrant, DirGrantError,
+    DirMode, ENTRY_BYTES_MAX, ENTRY_KEY_BYTES_MAX, ENV_NAME_BYTES_MAX, ENV_VALUE_BYTES_MAX, EnvVar,
+    EnvVarError, GRANTS_MAX, GrantConflict, Grants, HTTP_GRANT_BYTES_MAX, HttpGrant,
     HttpGrantError, NET_GRANT_BYTES_MAX, NameGrant, NameGrantError, NetGrant, NetGrantError,
     Outbound, SECRET_BYTES_MAX, SECRET_NAME_BYTES_MAX, SecretExposure, SecretGrant,
     SecretGrantError, SecretText, SecretTextError, TMP_BYTES_MAX, TMP_GUEST_PATH, placeholder,

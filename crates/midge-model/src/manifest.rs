@@ -8,7 +8,7 @@
 //! **Invariant:** every function of a [`Manifest`] has a component and a route, and no
 //! two of its routes match the same requests.
 
-mod read;
+pub(crate) mod read;
 #[cfg(test)]
 mod tests;
 

@@ -31,7 +31,7 @@ pub(crate) use self::hosts::HostRuleError;
 pub use self::private::{PrivateGrant, PrivateGrantError};
 use self::rules::Rules;
 use crate::document::{self, Kind, Lines, Placed};
-use crate::{Grants, HostName, Limits, NamespaceName};
+use crate::{BucketName, Grants, HostName, Limits, NamespaceName};
 
 /// The longest policy in bytes: as long as a manifest may be.
 pub const POLICY_BYTES_MAX: usize = 1 << 20;
@@ -52,6 +52,7 @@ pub(crate) const TOP: &str = "the policy";
 /// | `listen` | which addresses to listen on | none |
 /// | `dirs` | `{ host, mode, guest }`: folders at or below `host`, in this mode at most, under this guest path only | none |
 /// | `secrets` | names, or how they begin: `STRIPE_*` | any |
+/// | `kv` | names of buckets, or how they begin: `carts-*` | any |
 /// | `private` | addresses, blocks and names that a grant may go to by naming them, although they are not public | none |
 /// | `hosts` | the hosts that routes may name | any in `default`, none in others |
 /// | `clock` | the finest clock | `real` |
@@ -196,6 +197,12 @@ impl Policy {
     ) -> Result<(), AddressRefusal> {
         let rules = self.rules(namespace);
         rules.address(host, literal, address).map(|_passage| ())
+    }
+
+    /// Whether functions of this namespace may be granted this bucket.
+    pub fn allows_bucket(&self, namespace: &NamespaceName, name: &BucketName) -> bool {
+        let mut rules = self.rules(namespace).kv.value.iter();
+        rules.any(|rule| rule.covers(name))
     }
 
     /// These limits, none above what the policy allows: what to start from, so that a function

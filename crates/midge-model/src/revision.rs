@@ -108,6 +108,7 @@ mod tests {
             "dns": [],
             "listen": [],
             "secrets": [],
+            "kv": [],
             "clock": "coarse",
             "tmp_bytes": null
           },

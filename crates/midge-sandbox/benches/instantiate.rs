@@ -19,7 +19,7 @@ use midge_model::{
 };
 use midge_sandbox::{
     Allocation, ArtifactCache, Caller, Deployment, DnsConfig, Invocation, KeepsNone,
-    LoadedFunction, Lookup, NodePowers, PowersConfig, RequestBody, RootsConfig, Sandbox,
+    LoadedFunction, Lookup, NodePowers, PowersConfig, Rehearsal, RequestBody, RootsConfig, Sandbox,
     SandboxConfig, compile,
 };
 use tokio::runtime::{Builder, Runtime};
@@ -96,6 +96,7 @@ fn sandbox() -> Sandbox {
         roots: RootsConfig::System,
         tmp_dir: std::env::temp_dir(),
         learn: false,
+        rehearsal: Rehearsal::default(),
     });
     let config = SandboxConfig {
         allocation: Allocation::Pooling,

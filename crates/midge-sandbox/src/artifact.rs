@@ -370,11 +370,10 @@ pub(crate) struct LoadFault(wasmtime::Error);
 impl LoadFault {
     /// The causes that are about the code and not about the file it is in, which would say where
     /// things lie on this machine.
-    pub(crate) fn reason(&self, artifact: &Path) -> String {
+    pub(crate) fn causes(&self, artifact: &Path) -> Vec<String> {
         let artifact = artifact.to_string_lossy();
         let causes = self.0.chain().map(ToString::to_string);
-        let about_code = causes.filter(|cause| !cause.contains(&*artifact));
-        about_code.collect::<Vec<_>>().join(": ")
+        causes.filter(|cause| !cause.contains(&*artifact)).collect()
     }
 
     pub(crate) fn of(self, artifact: &Path) -> LoadError {

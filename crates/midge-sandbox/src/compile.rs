@@ -15,12 +15,14 @@ use wasi_preview1_component_adapter_provider::{
 };
 use wit_component::ComponentEncoder;
 
-use crate::artifact::{self, ArtifactCache, CacheError, LoadFault};
+use crate::artifact::{self, ArtifactCache, CacheError};
 use crate::contract::Contract;
+use crate::diagnosis::Diagnosis;
 use crate::engine::{Engine, Tasks};
 use crate::imports::Import;
 use crate::inspect::{self, InspectError, Inspection};
 use crate::linkers::Linkers;
+use crate::{candidate, types};
 
 /// Why there is no native code.
 #[derive(Debug, thiserror::Error)]
@@ -42,14 +44,23 @@ pub enum CompileError {
     },
     /// The code asks for what the host has in another shape, or for more memories and tables than
     /// an instance can have.
-    #[error("link: {reason}")]
-    Unlinkable {
-        /// The linker's reason, with its causes.
-        reason: String,
-    },
+    #[error(transparent)]
+    Unlinkable(Box<Diagnosis>),
     /// The result could not be kept.
     #[error(transparent)]
     Cache(#[from] CacheError),
+}
+
+impl CompileError {
+    /// What the author of the file can do about it, or the operator.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Inspect(error) => error.hint(),
+            Self::Unlinkable(diagnosis) => Some(diagnosis.hint()),
+            Self::Cache(error) => error.hint(),
+            Self::Componentize { .. } | Self::Invalid { .. } => None,
+        }
+    }
 }
 
 /// Compiles `source` (binary or text) with all cores, sees that it links, and puts the result into
@@ -67,6 +78,9 @@ pub fn compile(
     let inspection = inspect::inspect(source)?;
     inspection.check_imports()?;
     let binary = inspect::to_binary(source)?;
+    let linkers = Linkers::new(engine).map_err(|error| CompileError::Invalid {
+        reason: format!("{error:#}"),
+    })?;
     let (tasks, native) = match inspection.contract {
         Contract::Command01 => {
             let tasks = Tasks::One;
@@ -74,24 +88,37 @@ pub fn compile(
         }
         Contract::AdaptedModule => {
             let component = componentize(&binary)?;
-            let tasks = tasks_of(&inspect::inspect(&component)?);
-            (tasks, engine.of(tasks).precompile_component(&component))
+            precompile(engine, &linkers, &inspect::inspect(&component)?, &component)?
         }
         Contract::Http02 | Contract::Http03 | Contract::Command02 | Contract::Command03 => {
-            let tasks = tasks_of(&inspection);
-            (tasks, engine.of(tasks).precompile_component(&binary))
+            precompile(engine, &linkers, &inspection, &binary)?
         }
     };
     let native = native.map_err(|error| CompileError::Invalid {
         reason: format!("{error:#}"),
     })?;
     let code = (tasks, &*native);
-    let links = |path: &Path| links(engine, tasks, path);
+    let links = |path: &Path| links(engine, &linkers, tasks, path, &inspection);
     cache.put(&inspection.digest, code, links)
 }
 
+/// A component's native code. Its types come first: they take no time, and the code may take much.
+fn precompile(
+    engine: &Engine,
+    linkers: &Linkers,
+    inspection: &Inspection,
+    component: &[u8],
+) -> Result<(Tasks, wasmtime::Result<Vec<u8>>), CompileError> {
+    types::check(linkers, engine, inspection, component)?;
+    let component = candidate::as_released(component).map_err(|error| CompileError::Invalid {
+        reason: error.to_string(),
+    })?;
+    let tasks = tasks_of(inspection);
+    Ok((tasks, engine.of(tasks).precompile_component(&component)))
+}
+
 /// How many tasks a component needs, as what it imports and exports says. Most need one.
-fn tasks_of(component: &Inspection) -> Tasks {
+pub(crate) fn tasks_of(component: &Inspection) -> Tasks {
     let is_03 = |import: &Import| {
         let version = import.version.as_deref();
         version.is_some_and(|version| version.starts_with("0.3."))
@@ -105,15 +132,20 @@ fn tasks_of(component: &Inspection) -> Tasks {
 
 /// Whether a worker could load this. Known now, before anybody relies on it: a component whose
 /// imports have the right names and wrong types compiles like any other.
-fn links(engine: &Engine, tasks: Tasks, native: &Path) -> Result<(), CompileError> {
-    let linked = Linkers::new(engine)
-        .map_err(LoadFault::from)
-        .and_then(|linkers| linkers.link(artifact::map(engine.of(tasks), native)?, true));
-    match linked {
+fn links(
+    engine: &Engine,
+    linkers: &Linkers,
+    tasks: Tasks,
+    native: &Path,
+    inspection: &Inspection,
+) -> Result<(), CompileError> {
+    let code = artifact::map(engine.of(tasks), native);
+    match code.and_then(|code| linkers.link(code, true)) {
         Ok(_) => Ok(()),
-        Err(fault) => Err(CompileError::Unlinkable {
-            reason: fault.reason(native),
-        }),
+        Err(fault) => {
+            let diagnosis = Diagnosis::of_link(&inspection.facts(), &fault.causes(native));
+            Err(CompileError::Unlinkable(diagnosis.into()))
+        }
     }
 }
 
@@ -168,7 +200,10 @@ mod tests {
             .unwrap();
         match result {
             Ok(_) => format!("ok, {found:?}"),
-            Err(error) => format!("{error}\n{found:?}"),
+            Err(error) => {
+                let hint = error.hint().unwrap_or_default();
+                format!("{error}\nhint: {hint}\n{found:?}")
+            }
         }
     }
 
@@ -183,7 +218,8 @@ mod tests {
             (instance $exported (export "run" (func $run)))
             (export "wasi:cli/run@0.2.6" (instance $exported)))"#;
         assert_snapshot!(check(wrong_type), @r"
-        link: component imports instance `wasi:cli/environment@0.2.6`, but a matching implementation was not found in the linker: instance export `get-arguments` has the wrong type: type mismatch with parameters: expected 0-tuple, found 1-tuple
+        component imports `get-arguments` of `wasi:cli/environment@0.2.6` with other types than this host's version 0.2.12 has: type mismatch with parameters: expected 0-tuple, found 1-tuple
+        hint: no release has it like that: build it with the WIT of version 0.2.12, as `midge build` puts it into `wit/deps`
         Miss
         ");
         let unknown_function = r#"(module
@@ -191,7 +227,8 @@ mod tests {
             (memory (export "memory") 1)
             (func (export "_start")))"#;
         assert_snapshot!(check(unknown_function), @r"
-        link: unknown import: `wasi_snapshot_preview1::fd_teleport` has not been defined
+        core module imports `fd_teleport` of `wasi_snapshot_preview1`, which this host does not have
+        hint: some runtimes add functions to WASI preview 1: build it with an unmodified wasi-sdk, or for wasm32-wasip1
         Miss
         ");
         let too_many_memories = format!(
@@ -199,7 +236,8 @@ mod tests {
             "(memory 1)".repeat(20)
         );
         assert_snapshot!(check(&too_many_memories), @r"
-        link: module memory does not fit in pooling allocator requirements: defined memories count of 21 exceeds the per-instance limit of 8
+        core module does not fit into an instance: module memory does not fit in pooling allocator requirements: defined memories count of 21 exceeds the per-instance limit of 8
+        hint: `midge inspect FILE` lists what an instance can have
         Miss
         ");
     }

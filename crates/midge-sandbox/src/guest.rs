@@ -21,11 +21,13 @@ use crate::host::files::Files;
 use crate::host::files01;
 use crate::host::files02::FilesView;
 use crate::host::http_out::Outbound;
+use crate::host::kv::OpenBuckets;
 use crate::host::sockets::{self, OpenSockets};
 use crate::host::tmp::TmpDir;
-use crate::host::{clock, config};
+use crate::host::{clock, config, random};
 use crate::limits::{HANDLE_BYTES_MAX, HANDLES_LEFT_MAX, HANDLES_MAX, Meter, Metered, Vitals};
 use crate::powers::Lent;
+use crate::rehearsal::Rehearsed;
 
 /// Random bytes in one call.
 pub(crate) const RANDOM_BYTES_MAX: u64 = 64 << 10;
@@ -42,6 +44,8 @@ pub(crate) struct Guest {
     pub(crate) table: ResourceTable,
     /// The sockets that its handles do not show.
     pub(crate) open_sockets: OpenSockets,
+    /// The buckets it has open.
+    pub(crate) buckets: OpenBuckets,
     /// What it may use.
     meter: Meter,
     /// What it was granted.
@@ -69,6 +73,7 @@ impl Guest {
             outbound: Outbound::new(Arc::clone(lent)),
             table,
             open_sockets: OpenSockets::default(),
+            buckets: OpenBuckets::default(),
             meter,
             lent: Arc::clone(lent),
             logs,
@@ -223,7 +228,18 @@ pub(crate) fn granted(
         wasi.env(name, value);
     }
     config::into_env(&lent.powers, &mut wasi);
-    clock::grant(lent.powers.grants.clock, &mut wasi);
+    let rehearsed = lent.powers.rehearsed.as_deref();
+    let now = rehearsed.and_then(Rehearsed::now);
+    clock::grant(lent.powers.grants.clock, now, &mut wasi);
+    match rehearsed.and_then(Rehearsed::numbers) {
+        None => random::grant(&mut wasi),
+        Some(mut numbers) => {
+            let seed = u128::from(numbers.next());
+            wasi.insecure_random_seed(seed)
+                .insecure_random(numbers.clone())
+                .secure_random(numbers);
+        }
+    }
     let files = dirs.lend(tmp, lent, &mut wasi)?;
     let logs = [Some(stderr), None];
     Ok(Granted { wasi, files, logs })

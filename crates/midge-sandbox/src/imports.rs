@@ -1,6 +1,6 @@
 //! What the host has to offer, by interface and version.
 //!
-//! Decides whether an import can be satisfied and, if not, what to say about it.
+//! Decides whether an import can be satisfied; what is said about one that cannot is `diagnosis/`.
 //! The list below is checked against the linkers by a test, so it cannot promise
 //! what is not linked.
 //!
@@ -16,6 +16,9 @@ pub struct Import {
     /// The version asked for: `0.2.6`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// What of it, as far as that is known without looking into the code.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub functions: Vec<String>,
     /// Whether this host has it.
     pub provided: bool,
     /// The grant without which it is there but answers "denied".
@@ -33,14 +36,11 @@ impl Import {
             Some((name, version)) => (name, Some(version)),
             None => (full_name, None),
         };
-        let offered = match version {
-            Some(version) => HOST.iter().find(|offer| offer.satisfies(name, version)),
-            None if is_preview1(name) => Some(&PREVIEW1),
-            None => None,
-        };
+        let offered = offer_of(name, version);
         Self {
             name: name.to_owned(),
             version: version.map(str::to_owned),
+            functions: Vec::new(),
             provided: offered.is_some(),
             needs_grant: offered.and_then(|offer| offer.grant),
             reaches: offered.and_then(|offer| offer.grant).map(reach_of),
@@ -54,6 +54,29 @@ impl Import {
             None => self.name.clone(),
         }
     }
+
+    /// The versions in which this host has the interface, [`NO_VERSION`] among them; none if it does
+    /// not know it.
+    pub fn versions_here(&self) -> Vec<&'static str> {
+        let same_interface = HOST.iter().filter(|offer| offer.names(&self.name));
+        same_interface.map(|offer| offer.version).collect()
+    }
+
+    /// The version of this host that it is linked with.
+    pub(crate) fn version_here(&self) -> Option<&'static str> {
+        offer_of(&self.name, self.version.as_deref()).map(|offer| offer.version)
+    }
+}
+
+/// What satisfies an import.
+fn offer_of(name: &str, version: Option<&str>) -> Option<&'static Offer> {
+    match version {
+        None if is_preview1(name) => Some(&PREVIEW1),
+        version => {
+            let version = as_released(version.unwrap_or(NO_VERSION));
+            HOST.iter().find(|offer| offer.satisfies(name, version))
+        }
+    }
 }
 
 /// Whether `module` is the core-module interface of WASI preview 1.
@@ -61,46 +84,21 @@ pub(crate) fn is_preview1(module: &str) -> bool {
     module == PREVIEW1.package
 }
 
-/// What to tell the author of a file whose `import` this host does not have.
-pub(crate) fn advice(import: &Import) -> String {
-    let same_interface: Vec<_> = HOST
-        .iter()
-        .filter(|offer| offer.names(&import.name))
-        .collect();
-    if !same_interface.is_empty() {
-        let versions: Vec<_> = same_interface.iter().map(|offer| offer.version).collect();
-        let has = versions.join(" and ");
-        return format!(
-            "this host has `{}` in version {has}: build with matching tools",
-            import.name
-        );
-    }
-    match import.name.as_str() {
-        "wasi_unstable" => "this is WASI preview 0: build for wasm32-wasip1 or later".to_owned(),
-        name if name.contains("wbindgen") => {
-            "this was built for the browser by wasm-bindgen: build for wasm32-wasip2".to_owned()
-        }
-        "gojs" | "go" => "this was built with GOOS=js: build with GOOS=wasip1".to_owned(),
-        "env" => "imports from `env` come from Emscripten or a missing C library function: \
-                  build with a WASI toolchain such as wasi-sdk"
-            .to_owned(),
-        name if name.starts_with("wasi:") => {
-            format!(
-                "this host has no `{name}`; it has {}",
-                offered_packages("wasi:")
-            )
-        }
-        _ => "compose the component with one that exports this interface, or build it for a \
-              `wasi:http` or `wasi:cli` world"
-            .to_owned(),
+/// The version that `version` is called here: a candidate that was released as it was goes by the
+/// release's name.
+pub(crate) fn as_released(version: &str) -> &str {
+    match version == CANDIDATE_RELEASED_AS_IT_WAS {
+        true => RELEASE_OF_CANDIDATE,
+        false => version,
     }
 }
 
-fn offered_packages(prefix: &str) -> String {
+/// The packages of WASI that this host has something of.
+pub(crate) fn packages_of_wasi() -> String {
     let mut packages: Vec<_> = HOST
         .iter()
         .map(|offer| offer.package)
-        .filter(|package| package.starts_with(prefix))
+        .filter(|package| package.starts_with("wasi:"))
         .collect();
     packages.sort_unstable();
     packages.dedup();
@@ -117,6 +115,7 @@ fn reach_of(grant: &str) -> &'static str {
         SOCKETS => "hosts over TCP and UDP",
         DNS => "names in the DNS",
         SECRETS => "secrets",
+        KV => "values in buckets",
         // A test asks for a word for every grant above.
         _ => "what is granted",
     }
@@ -124,6 +123,21 @@ fn reach_of(grant: &str) -> &'static str {
 
 /// The one version of `wasi:config` there is; a release will be another interface.
 pub(crate) const CONFIG_VERSION: &str = "0.2.0-rc.1";
+
+/// The drafts of `wasi:keyvalue` that guests are built with; neither was ever released.
+pub(crate) const KEYVALUE_DRAFT: &str = "0.2.0-draft";
+pub(crate) const KEYVALUE_DRAFT2: &str = "0.2.0-draft2";
+
+/// The version of `fermyon:spin` that guests without tasks import.
+pub(crate) const SPIN_VERSION: &str = "2.0.0";
+
+/// A release candidate whose interfaces were released unchanged, and that release. Tools wrote it for
+/// some months: `docs/decisions/0038-a-candidate-that-was-released-as-it-was.md`.
+pub(crate) const CANDIDATE_RELEASED_AS_IT_WAS: &str = "0.3.0-rc-2026-03-15";
+pub(crate) const RELEASE_OF_CANDIDATE: &str = "0.3.0";
+
+/// What stands in the place of a version where an interface has none.
+pub(crate) const NO_VERSION: &str = "";
 
 /// The grants that interfaces need, as the manifest writes them.
 const FILES: &str = "dirs or tmp";
@@ -134,6 +148,7 @@ const UDP: &str = "udp";
 const SOCKETS: &str = "tcp, udp or listen";
 const DNS: &str = "dns";
 const SECRETS: &str = "secrets";
+const KV: &str = "kv";
 
 /// Interfaces of one package in one version.
 struct Offer {
@@ -172,13 +187,63 @@ impl Offer {
     }
 }
 
-const PREVIEW1: Offer = Offer {
+static PREVIEW1: Offer = Offer {
     package: "wasi_snapshot_preview1",
-    version: "",
+    version: NO_VERSION,
     interfaces: &[],
     // Of all that it has, files alone are a power.
     grant: Some(FILES),
 };
+
+/// All functions of preview 1.
+pub(crate) const PREVIEW1_FUNCTIONS: [&str; 46] = [
+    "args_get",
+    "args_sizes_get",
+    "clock_res_get",
+    "clock_time_get",
+    "environ_get",
+    "environ_sizes_get",
+    "fd_advise",
+    "fd_allocate",
+    "fd_close",
+    "fd_datasync",
+    "fd_fdstat_get",
+    "fd_fdstat_set_flags",
+    "fd_fdstat_set_rights",
+    "fd_filestat_get",
+    "fd_filestat_set_size",
+    "fd_filestat_set_times",
+    "fd_pread",
+    "fd_prestat_dir_name",
+    "fd_prestat_get",
+    "fd_pwrite",
+    "fd_read",
+    "fd_readdir",
+    "fd_renumber",
+    "fd_seek",
+    "fd_sync",
+    "fd_tell",
+    "fd_write",
+    "path_create_directory",
+    "path_filestat_get",
+    "path_filestat_set_times",
+    "path_link",
+    "path_open",
+    "path_readlink",
+    "path_remove_directory",
+    "path_rename",
+    "path_symlink",
+    "path_unlink_file",
+    "poll_oneoff",
+    "proc_exit",
+    "proc_raise",
+    "random_get",
+    "sched_yield",
+    "sock_accept",
+    "sock_recv",
+    "sock_send",
+    "sock_shutdown",
+];
 
 const CLI: &[&str] = &[
     "environment",
@@ -194,7 +259,7 @@ const CLI: &[&str] = &[
 ];
 
 /// Everything both component linkers have, package by package.
-const HOST: &[Offer] = &[
+static HOST: &[Offer] = &[
     Offer {
         package: "wasi:cli",
         version: "0.2.12",
@@ -268,6 +333,42 @@ const HOST: &[Offer] = &[
         grant: Some(SECRETS),
     },
     Offer {
+        package: "wasi:keyvalue",
+        version: KEYVALUE_DRAFT,
+        interfaces: &["atomics", "batch", "store"],
+        grant: Some(KV),
+    },
+    Offer {
+        package: "wasi:keyvalue",
+        version: KEYVALUE_DRAFT2,
+        interfaces: &["atomics", "batch", "store"],
+        grant: Some(KV),
+    },
+    Offer {
+        package: "fermyon:spin",
+        version: SPIN_VERSION,
+        interfaces: &["key-value"],
+        grant: Some(KV),
+    },
+    Offer {
+        package: "fermyon:spin",
+        version: SPIN_VERSION,
+        interfaces: &["variables"],
+        grant: None,
+    },
+    Offer {
+        package: "fermyon:spin",
+        version: NO_VERSION,
+        interfaces: &["key-value"],
+        grant: Some(KV),
+    },
+    Offer {
+        package: "fermyon:spin",
+        version: NO_VERSION,
+        interfaces: &["config"],
+        grant: None,
+    },
+    Offer {
         package: "wasi:cli",
         version: "0.3.0",
         interfaces: CLI,
@@ -331,7 +432,10 @@ pub(crate) fn claimed() -> impl Iterator<Item = String> {
         offer
             .interfaces
             .iter()
-            .map(move |interface| format!("{}/{interface}@{}", offer.package, offer.version))
+            .map(move |interface| match offer.version {
+                NO_VERSION => format!("{}/{interface}", offer.package),
+                version => format!("{}/{interface}@{version}", offer.package),
+            })
     })
 }
 
@@ -344,7 +448,7 @@ mod tests {
         match (import.provided, import.needs_grant) {
             (true, None) => "provided".to_owned(),
             (true, Some(grant)) => format!("provided, denied without `{grant}`"),
-            (false, _) => advice(&import),
+            (false, _) => format!("not in this version, but in {:?}", import.versions_here()),
         }
     }
 
@@ -376,11 +480,27 @@ mod tests {
     fn a_wrong_version_is_told_the_right_ones() {
         assert_eq!(
             check("wasi:cli/stdin@0.1.0"),
-            "this host has `wasi:cli/stdin` in version 0.2.12 and 0.3.0: build with matching tools"
+            r#"not in this version, but in ["0.2.12", "0.3.0"]"#
         );
         assert_eq!(
-            check("wasi:http/client@0.3.0-rc-2026-03-15"),
-            "this host has `wasi:http/client` in version 0.3.0: build with matching tools"
+            check("wasi:http/client@0.3.0-rc-2025-09-16"),
+            r#"not in this version, but in ["0.3.0"]"#
+        );
+        assert_eq!(
+            check("acme:widget/thing@1.0.0"),
+            "not in this version, but in []"
+        );
+    }
+
+    #[test]
+    fn a_candidate_that_was_released_as_it_was_is_provided() {
+        assert_eq!(check("wasi:http/types@0.3.0-rc-2026-03-15"), "provided");
+        let import = Import::of("wasi:http/types@0.3.0-rc-2026-03-15");
+        assert_eq!(import.version_here(), Some("0.3.0"));
+        // Of WASI 0.3 only.
+        assert_eq!(
+            check("wasi:config/store@0.3.0-rc-2026-03-15"),
+            r#"not in this version, but in ["0.2.0-rc.1"]"#
         );
     }
 
@@ -392,15 +512,7 @@ mod tests {
         );
         assert_eq!(
             check("wasi:config/store@0.2.0"),
-            "this host has `wasi:config/store` in version 0.2.0-rc.1: build with matching tools"
-        );
-    }
-
-    #[test]
-    fn a_browser_module_is_recognised() {
-        assert_eq!(
-            check("__wbindgen_placeholder__"),
-            "this was built for the browser by wasm-bindgen: build for wasm32-wasip2"
+            r#"not in this version, but in ["0.2.0-rc.1"]"#
         );
     }
 }

@@ -4,20 +4,15 @@
 //! before anything is compiled. Whether the code itself is valid is the
 //! compiler's to say.
 //!
-//! **Invariant:** nothing is sliced by a range the file declares; the parser hands
-//! out checked sections or an error.
-
-use std::collections::BTreeSet;
+//! **Invariant:** depends on nothing of the engine, so that it can be fuzzed without one.
 
 use midge_model::{Digest, Isolation, IsolationLevel};
 use serde::Serialize;
-use wasmparser::{Encoding, KnownCustom, Parser, Payload};
 
 use crate::contract::Contract;
+use crate::diagnosis::{Diagnosis, Facts};
 use crate::imports::{self, Import};
-
-/// Custom sections of this prefix carry the component type of a core module.
-const COMPONENT_TYPE_SECTION_PREFIX: &str = "component-type";
+use crate::outline::{Outline, Producer, Signs};
 
 /// What `midge inspect` shows of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -34,17 +29,6 @@ pub struct Inspection {
     pub imports: Vec<Import>,
     /// What it offers, sorted by name.
     pub exports: Vec<String>,
-}
-
-/// One line of a producers section (tool conventions: `language`, `processed-by`, `sdk`).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Producer {
-    /// `language`, `processed-by` or `sdk`.
-    pub field: String,
-    /// For example `Rust`.
-    pub name: String,
-    /// May be empty.
-    pub version: String,
 }
 
 /// Why a file cannot be run. Every variant is the file's fault; tell its author.
@@ -72,15 +56,6 @@ pub enum InspectError {
         /// The parser's reason.
         source: wasmparser::BinaryReaderError,
     },
-    /// A core module that is no preview 1 command.
-    #[error("core module has no `_start`, so there is nothing to run")]
-    NoStart,
-    /// A component that exports nothing the host knows how to call.
-    #[error("component exports none of the functions Midge can call, it exports {exports}")]
-    NoKnownExport {
-        /// What it does export.
-        exports: String,
-    },
     /// Its contract has no second invocation in one instance, or none beside the first.
     #[error("isolation `{level}` is not for this file: {why}")]
     Isolation {
@@ -91,16 +66,9 @@ pub enum InspectError {
         /// The widest that it allows.
         widest: IsolationLevel,
     },
-    /// It asks for something the host does not have.
-    #[error("{kind} imports `{}`, which this host does not have", import.full_name())]
-    UnknownImport {
-        /// `component` or `core module`.
-        kind: &'static str,
-        /// The import that cannot be satisfied.
-        import: Box<Import>,
-        /// What the host has that comes nearest, and the likely fix.
-        advice: String,
-    },
+    /// It is made for something else, or asks for what this host does not have.
+    #[error(transparent)]
+    Unfit(Box<Diagnosis>),
 }
 
 impl InspectError {
@@ -112,13 +80,7 @@ impl InspectError {
             }
             Self::Text { .. } => return None,
             Self::Malformed { .. } => "build it again, or copy it again in full".to_owned(),
-            Self::NoStart => "build a command (a `main` function) for wasm32-wasip1, or a \
-                              component that exports `wasi:http/incoming-handler`"
-                .to_owned(),
-            Self::NoKnownExport { .. } => "export `wasi:http/incoming-handler@0.2`, \
-                                           `wasi:http/handler@0.3` or `wasi:cli/run`"
-                .to_owned(),
-            Self::UnknownImport { advice, .. } => advice.clone(),
+            Self::Unfit(diagnosis) => diagnosis.hint(),
             Self::Isolation { widest, .. } => format!("isolation = \"{widest}\""),
         })
     }
@@ -157,34 +119,61 @@ pub fn to_binary(source: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>, InspectErr
 /// Why the file is nothing to run; [`InspectError::hint`] says what would help.
 pub fn inspect(source: &[u8]) -> Result<Inspection, InspectError> {
     let binary = to_binary(source)?;
-    let outline = Outline::read(&binary)?;
+    let outline = Outline::read(&binary).map_err(|source| InspectError::Malformed {
+        offset: source.offset() as u64,
+        size_bytes: binary.len() as u64,
+        source,
+    })?;
+    let contract = contract(&outline);
+    let (is_component, signs) = (outline.is_component, outline.signs);
+    let imports = imports(&outline);
+    let producers: Vec<_> = outline.producers.into_iter().collect();
+    let exports: Vec<_> = outline.exports.into_iter().collect();
+    let Some(contract) = contract else {
+        let diagnosis = Diagnosis::of(&Facts {
+            is_component,
+            is_callable: false,
+            imports: &imports,
+            exports: &exports,
+            producers: &producers,
+            signs,
+        });
+        let diagnosis = diagnosis.expect("what cannot be called has that fault at least");
+        return Err(InspectError::Unfit(diagnosis.into()));
+    };
     Ok(Inspection {
-        contract: outline.contract()?,
+        contract,
         digest: Digest::of(source),
         size_bytes: source.len() as u64,
-        imports: outline.imports(),
-        producers: outline.producers.into_iter().collect(),
-        exports: outline.exports.into_iter().collect(),
+        imports,
+        producers,
+        exports,
     })
 }
 
 impl Inspection {
-    /// Whether this host has everything that the file imports.
+    /// Whether this host has everything that the file imports, by name and version. Whether it has
+    /// it with the same types is [`crate::check_types`].
     ///
     /// # Errors
     ///
-    /// [`InspectError::UnknownImport`] with the first import that it has not.
+    /// [`InspectError::Unfit`] with the imports that it has not.
     pub fn check_imports(&self) -> Result<(), InspectError> {
-        match self.imports.iter().find(|import| !import.provided) {
+        match Diagnosis::of(&self.facts()) {
             None => Ok(()),
-            Some(import) => Err(InspectError::UnknownImport {
-                kind: match self.contract {
-                    Contract::Command01 | Contract::AdaptedModule => "core module",
-                    _ => "component",
-                },
-                advice: imports::advice(import),
-                import: Box::new(import.clone()),
-            }),
+            Some(diagnosis) => Err(InspectError::Unfit(diagnosis.into())),
+        }
+    }
+
+    /// What there is to go by when something is wrong with it.
+    pub(crate) fn facts(&self) -> Facts<'_> {
+        Facts {
+            is_component: !matches!(self.contract, Contract::Command01 | Contract::AdaptedModule),
+            is_callable: true,
+            imports: &self.imports,
+            exports: &self.exports,
+            producers: &self.producers,
+            signs: Signs::default(),
         }
     }
 }
@@ -240,124 +229,45 @@ impl Reusable {
     }
 }
 
-/// The outermost layer of a file.
-#[derive(Default)]
-struct Outline {
-    is_component: bool,
-    has_component_type: bool,
-    imports: BTreeSet<String>,
-    exports: BTreeSet<String>,
-    producers: BTreeSet<Producer>,
+/// How a file is run, if there is anything in it to call.
+fn contract(outline: &Outline) -> Option<Contract> {
+    if outline.is_component {
+        let exports: Vec<_> = outline.exports.iter().map(String::as_str).collect();
+        return Contract::of_exports(&exports);
+    }
+    match (
+        outline.has_component_type,
+        outline.exports.contains("_start"),
+    ) {
+        (true, _) => Some(Contract::AdaptedModule),
+        (false, true) => Some(Contract::Command01),
+        (false, false) => None,
+    }
 }
 
-impl Outline {
-    fn read(binary: &[u8]) -> Result<Self, InspectError> {
-        let mut outline = Self::default();
-        let malformed = |source: wasmparser::BinaryReaderError| InspectError::Malformed {
-            offset: source.offset() as u64,
-            size_bytes: binary.len() as u64,
-            source,
+fn imports(outline: &Outline) -> Vec<Import> {
+    let imports = outline.imports.iter().filter_map(|(name, functions)| {
+        let name = match outline.has_component_type {
+            true => component_import(name)?,
+            false => name,
         };
-        // Components nest modules and components; only the outermost layer meets the host.
-        let mut depth = 0_u32;
-        for payload in Parser::new(0).parse_all(binary) {
-            match payload.map_err(malformed)? {
-                Payload::Version { encoding, .. } if depth == 0 => {
-                    outline.is_component = encoding == Encoding::Component;
-                }
-                Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-                Payload::End(_) => depth = depth.saturating_sub(1),
-                // Tools are interesting at every depth: the component's own section names
-                // only the tool that wrapped it.
-                Payload::CustomSection(section) => outline.read_custom(&section, depth),
-                payload if depth == 0 => outline.read_outer(payload).map_err(malformed)?,
-                _ => {}
-            }
-        }
-        Ok(outline)
-    }
-
-    fn read_outer(&mut self, payload: Payload<'_>) -> wasmparser::Result<()> {
-        match payload {
-            Payload::ComponentImportSection(section) => {
-                for import in section {
-                    self.imports.insert(import?.name.name.to_owned());
-                }
-            }
-            Payload::ComponentExportSection(section) => {
-                for export in section {
-                    self.exports.insert(export?.name.name.to_owned());
-                }
-            }
-            Payload::ImportSection(section) => {
-                for import in section.into_imports() {
-                    self.imports.insert(import?.module.to_owned());
-                }
-            }
-            Payload::ExportSection(section) => {
-                for export in section {
-                    self.exports.insert(export?.name.to_owned());
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn read_custom(&mut self, section: &wasmparser::CustomSectionReader<'_>, depth: u32) {
-        if depth == 0 && section.name().starts_with(COMPONENT_TYPE_SECTION_PREFIX) {
-            self.has_component_type = true;
-        }
-        if let KnownCustom::Producers(fields) = section.as_known() {
-            // A damaged producers section costs its own lines and nothing else: it is a comment.
-            for field in fields.into_iter().flatten() {
-                for value in field.values.clone().into_iter().flatten() {
-                    self.producers.insert(Producer {
-                        field: field.name.to_owned(),
-                        name: value.name.to_owned(),
-                        version: value.version.to_owned(),
-                    });
-                }
-            }
-        }
-    }
-
-    fn contract(&self) -> Result<Contract, InspectError> {
-        if !self.is_component {
-            return match (self.has_component_type, self.exports.contains("_start")) {
-                (true, _) => Ok(Contract::AdaptedModule),
-                (false, true) => Ok(Contract::Command01),
-                (false, false) => Err(InspectError::NoStart),
-            };
-        }
-        let exports: Vec<_> = self.exports.iter().map(String::as_str).collect();
-        Contract::of_exports(&exports).ok_or_else(|| {
-            let exports = self
-                .exports
-                .iter()
-                .map(|name| format!("`{name}`"))
-                .collect::<Vec<_>>();
-            InspectError::NoKnownExport {
-                exports: if exports.is_empty() {
-                    "nothing".into()
-                } else {
-                    exports.join(", ")
-                },
-            }
+        Some(Import {
+            functions: functions.iter().cloned().collect(),
+            ..Import::of(name)
         })
-    }
+    });
+    let mut imports: Vec<_> = imports.collect();
+    // Some names lost their beginning.
+    imports.sort_by_key(Import::full_name);
+    imports
+}
 
-    fn imports(&self) -> Vec<Import> {
-        self.imports
-            .iter()
-            // What a module with an embedded component type imports under its own names
-            // (`$root`, `cm32p2|…`, interface names) becomes component imports at deploy.
-            .filter(|name| {
-                !self.has_component_type || name.contains(':') || imports::is_preview1(name)
-            })
-            .map(|name| Import::of(name))
-            .collect()
-    }
+/// What a module with an embedded component type imports under its own names becomes a component's
+/// import, or is made for it when it is wrapped (`$root`, `[export]wasi:http/handler@0.3.0`).
+fn component_import(module: &str) -> Option<&str> {
+    let name = module.strip_prefix("cm32p2|").unwrap_or(module);
+    let is_interface = name.contains(':') && !name.starts_with('[');
+    (is_interface || imports::is_preview1(name)).then_some(name)
 }
 
 fn first_bytes(source: &[u8]) -> String {

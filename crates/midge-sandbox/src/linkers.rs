@@ -6,14 +6,14 @@
 //! **Invariant:** code that one of them links, the other links too: both have these linkers and
 //! the same engine.
 
-use wasmtime::component;
+use wasmtime::component::{self, Component, InstancePre};
 
 use crate::artifact::{ArtifactCode, LoadFault};
 use crate::contract::{CommandProgram, Program};
 use crate::engine::{self, Engine, Tasks};
 use crate::guest::{Guest, Guest01};
 use crate::host::http_out;
-use crate::host::{config, files01, files02, files03, names, sockets};
+use crate::host::{config, files01, files02, files03, kv, names, sockets, variables};
 
 /// Everything that guests may import, by the kind of their code.
 pub(crate) struct Linkers {
@@ -62,15 +62,31 @@ impl Linkers {
                 Ok((CommandProgram::Preview1(pre).into(), slots))
             }
             ArtifactCode::Component(component) => {
-                let linker =
-                    match wasmtime::Engine::same(component.engine(), self.components.engine()) {
-                        true => &self.components,
-                        false => &self.components03,
-                    };
-                let pre = linker.instantiate_pre(&component)?;
+                let pre = self.pre(&component)?;
                 let slots = engine::slots(component.resources_required());
                 Ok((Program::of_component(pre)?, slots))
             }
+        }
+    }
+
+    /// Whether a component's imports are linked, with the types that it asks for.
+    ///
+    /// # Errors
+    ///
+    /// The first that is not.
+    pub(crate) fn check(&self, component: &Component) -> wasmtime::Result<()> {
+        self.pre(component).map(drop)
+    }
+
+    fn pre(&self, component: &Component) -> wasmtime::Result<InstancePre<Guest>> {
+        let is_one = wasmtime::Engine::same(component.engine(), self.components.engine());
+        let linker = match is_one {
+            true => &self.components,
+            false => &self.components03,
+        };
+        match kv::wasi::link_paired(linker, component)? {
+            Some(linker) => linker.instantiate_pre(component),
+            None => linker.instantiate_pre(component),
         }
     }
 }
@@ -85,6 +101,9 @@ fn component_linker(engine: &wasmtime::Engine) -> wasmtime::Result<component::Li
     linker.allow_shadowing(true);
     http_out::link_code02(&mut linker)?;
     config::link(&mut linker)?;
+    variables::link(&mut linker)?;
+    kv::wasi::link(&mut linker)?;
+    kv::spin::link(&mut linker)?;
     files02::link(&mut linker)?;
     names::link02(&mut linker)?;
     sockets::link02(&mut linker)?;
@@ -128,10 +147,33 @@ mod tests {
         let linker = component_linker03(engine.of(Tasks::Many)).unwrap();
         for interface in imports::claimed() {
             let text = format!(r#"(component (import "{interface}" (instance)))"#);
-            let component = component::Component::new(linker.engine(), text).unwrap();
+            let component = Component::new(linker.engine(), text).unwrap();
             linker.instantiate_pre(&component).unwrap_or_else(|error| {
                 panic!("`{interface}` is claimed but not linked: {error:#}")
             });
+        }
+    }
+
+    /// What is said to be no function of preview 1 must not be one.
+    #[test]
+    fn every_function_of_preview_1_is_linked() {
+        let config = SandboxConfig {
+            allocation: Allocation::OnDemand,
+            instances_max: 1,
+        };
+        let engine = Engine::new(&config).unwrap();
+        let linker = module_linker(&engine).unwrap();
+        for function in imports::PREVIEW1_FUNCTIONS {
+            // No function has this type.
+            let text = format!(
+                r#"(module (import "wasi_snapshot_preview1" "{function}" (func (param v128))))"#
+            );
+            let module = wasmtime::Module::new(linker.engine(), text).unwrap();
+            let Err(error) = linker.instantiate_pre(&module) else {
+                panic!("`{function}` takes a vector");
+            };
+            let text = error.to_string();
+            assert!(text.starts_with("incompatible import type"), "{text}");
         }
     }
 }

@@ -22,11 +22,13 @@ use crate::guest_log::LogLabel;
 use crate::guest_log::budget::LogBudget;
 use crate::host::denied::Denials;
 use crate::host::http_out::{Budget, HttpClient, HttpOut, InjectError, Pool, RootsError};
+use crate::host::kv::{self, KeyValues, Turns};
 use crate::host::learned::Learned;
 use crate::host::quota::UsageCells;
 use crate::host::sockets::Handed;
 use crate::host::tmp::TmpRoot;
 use crate::net::resolver::Resolver;
+use crate::rehearsal::{Rehearsal, Rehearsed};
 
 /// What the operator lends to guests; the binary decides.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -42,6 +44,9 @@ pub struct PowersConfig {
     pub tmp_dir: PathBuf,
     /// Whether functions are watched, to write down afterwards what they used.
     pub learn: bool,
+    /// How the world is bent for functions that are tried out.
+    #[serde(default)]
+    pub rehearsal: Rehearsal,
 }
 
 /// Who is asked for the addresses of names.
@@ -100,6 +105,8 @@ pub struct NodePowers {
     resolver: Resolver,
     tmp: Arc<TmpRoot>,
     http: HttpClient,
+    kv: Option<Arc<dyn KeyValues>>,
+    rehearsed: Option<Arc<Rehearsed>>,
     functions: ByFunction<Together>,
 }
 
@@ -111,6 +118,8 @@ pub(crate) struct Together {
     resolver: Resolver,
     /// What it may write into its log.
     log: LogBudget,
+    /// Turns to call where values are kept.
+    kv: Turns,
 }
 
 /// What one revision was granted.
@@ -125,10 +134,17 @@ pub(crate) struct Powers {
     /// Its function's HTTP connections, and the secrets that go into requests.
     pub(crate) http: HttpOut,
     pub(crate) log: LogBudget,
+    /// Where its values are kept, if this process knows a place.
+    pub(crate) kv: Option<Arc<dyn KeyValues>>,
+    pub(crate) kv_turns: Turns,
     /// Kept, so that the next revision finds it.
     _together: Arc<Together>,
     /// Present when the function is watched.
     pub(crate) learned: Option<Learned>,
+    /// Whether it is watched to find out what it should be granted, and so gets what the policy allows.
+    pub(crate) is_learning: bool,
+    /// Present when it is tried out.
+    pub(crate) rehearsed: Option<Arc<Rehearsed>>,
 }
 
 /// What one invocation holds.
@@ -157,8 +173,17 @@ impl NodePowers {
             http: HttpClient::new(&config.roots).map_err(|source| PowersError::Roots { source })?,
             tmp: Arc::new(TmpRoot::new(config.tmp_dir.clone())),
             functions: ByFunction::default(),
+            kv: None,
+            rehearsed: Rehearsed::of(&config.rehearsal).map(Arc::new),
             config,
         })
+    }
+
+    /// The same, with a place where guests keep values; without one their calls fail.
+    #[must_use]
+    pub fn with_values(mut self, values: Arc<dyn KeyValues>) -> Self {
+        self.kv = Some(values);
+        self
     }
 
     /// Where private folders are made.
@@ -173,18 +198,23 @@ impl NodePowers {
             pool: self.http.pool(),
             resolver: self.resolver.for_function(),
             log: LogBudget::of(&revision.limits),
+            kv: kv::turns(),
         });
         Ok(Arc::new(Powers {
             http: HttpOut::new(&self.http, &together.pool, deployment)?,
             log: together.log.for_revision(&revision.limits),
             resolver: together.resolver.clone(),
+            kv: self.kv.clone(),
+            kv_turns: Arc::clone(&together.kv),
             _together: together,
             namespace: revision.namespace.clone(),
             grants: revision.grants.clone(),
             limits: revision.limits,
             secrets: deployment.secrets.clone(),
             policy: Arc::clone(&self.policy),
-            learned: self.config.learn.then(Learned::default),
+            learned: (self.config.learn || self.config.rehearsal.watch).then(Learned::default),
+            is_learning: self.config.learn,
+            rehearsed: self.rehearsed.clone(),
         }))
     }
 }
@@ -227,6 +257,7 @@ impl Lent {
             roots: RootsConfig::System,
             tmp_dir: std::env::temp_dir(),
             learn: false,
+            rehearsal: Rehearsal::default(),
         });
         let revision = Revision {
             namespace: NamespaceName::default(),

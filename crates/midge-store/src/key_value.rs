@@ -9,16 +9,12 @@ use std::fmt;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use midge_model::NamespaceName;
+use midge_model::{
+    BucketName, BucketNameError, ENTRY_BYTES_MAX, ENTRY_KEY_BYTES_MAX, NamespaceName,
+};
 
 use crate::{Expect, StoreError, Version};
 
-/// The longest name of a bucket in bytes.
-pub const BUCKET_NAME_BYTES_MAX: usize = 63;
-/// The longest key in bytes.
-pub const ENTRY_KEY_BYTES_MAX: usize = 512;
-/// The longest value in bytes.
-pub const ENTRY_BYTES_MAX: usize = 1 << 20;
 /// The most entries of one bucket.
 pub const BUCKET_ENTRIES_MAX: u64 = 1_000_000;
 /// The most bytes of one bucket, keys and values together.
@@ -30,7 +26,7 @@ pub const ENTRIES_LIST_MAX: usize = 1_000;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Bucket {
     namespace: NamespaceName,
-    name: String,
+    name: BucketName,
 }
 
 /// A value and which write made it so. Versions only grow, over all keys and deletions.
@@ -40,16 +36,6 @@ pub struct Entry {
     pub value: Bytes,
     /// Which write it was.
     pub version: Version,
-}
-
-/// Why a text is not the name of a bucket.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "bucket `{}` is not 1 to {BUCKET_NAME_BYTES_MAX} of `a`-`z`, `0`-`9`, `-` and `_`",
-    .text.escape_debug()
-)]
-pub struct BucketError {
-    text: String,
 }
 
 /// Why a value was not kept.
@@ -87,6 +73,17 @@ pub enum SetError {
     /// The store did not answer. Whether the value was kept is not known.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// A bucket that holds something, and how much.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BucketUse {
+    /// What it is called in its namespace.
+    pub name: BucketName,
+    /// How many entries it has.
+    pub entries: u64,
+    /// The bytes of their keys and values.
+    pub bytes: u64,
 }
 
 /// Values by key.
@@ -147,6 +144,54 @@ pub trait Keys: Send + Sync + fmt::Debug {
     ///
     /// As [`Keys::set`], or there is something else than a number, or it would not fit.
     async fn increment(&self, bucket: &Bucket, key: &str, by: i64) -> Result<i64, SetError>;
+
+    /// The buckets of a namespace that hold something, in order, from the one after `after` on: as
+    /// many as `limit` and [`ENTRIES_LIST_MAX`] allow, and fewer only if there are no more.
+    ///
+    /// # Errors
+    ///
+    /// The store did not answer.
+    async fn buckets(
+        &self,
+        namespace: &NamespaceName,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<BucketUse>, StoreError>;
+
+    /// Forgets everything in a bucket; says how many entries. Not atomic: what is written meanwhile
+    /// may stay or not.
+    ///
+    /// # Errors
+    ///
+    /// The store did not answer; some of it may be gone. Clearing again is safe.
+    async fn clear(&self, bucket: &Bucket) -> Result<u64, StoreError>;
+}
+
+/// Refuses keys and values out of bounds.
+pub(crate) fn check_entry(key: &str, value: &[u8]) -> Result<(), SetError> {
+    check_key(key)?;
+    if value.len() <= ENTRY_BYTES_MAX {
+        return Ok(());
+    }
+    let length_bytes = value.len();
+    Err(SetError::TooLarge { length_bytes })
+}
+
+/// Refuses keys out of bounds.
+pub(crate) fn check_key(key: &str) -> Result<(), SetError> {
+    if (1..=ENTRY_KEY_BYTES_MAX).contains(&key.len()) {
+        return Ok(());
+    }
+    let length_bytes = key.len();
+    Err(SetError::BadKey { length_bytes })
+}
+
+/// What a number that is kept becomes.
+pub(crate) fn sum(kept: Option<&[u8]>, by: i64) -> Result<i64, SetError> {
+    let number = |value: &[u8]| str::from_utf8(value).ok()?.parse::<i64>().ok();
+    let number = kept.map_or(Some(0), number);
+    let number = number.ok_or(SetError::NotANumber)?;
+    number.checked_add(by).ok_or(SetError::Overflow)
 }
 
 impl Bucket {
@@ -154,17 +199,14 @@ impl Bucket {
     ///
     /// # Errors
     ///
-    /// The name is empty, too long, or has other characters than `a-z`, `0-9`, `-` and `_`.
-    pub fn new(namespace: NamespaceName, name: &str) -> Result<Self, BucketError> {
-        let is_known = |found: u8| {
-            found.is_ascii_lowercase() || found.is_ascii_digit() || b"-_".contains(&found)
-        };
-        if !(1..=BUCKET_NAME_BYTES_MAX).contains(&name.len()) || !name.bytes().all(is_known) {
-            let text = name.chars().take(80).collect();
-            return Err(BucketError { text });
-        }
-        let name = name.to_owned();
-        Ok(Self { namespace, name })
+    /// The text is no name of a bucket.
+    pub fn new(namespace: NamespaceName, name: &str) -> Result<Self, BucketNameError> {
+        Ok(Self::of(namespace, name.parse()?))
+    }
+
+    /// The bucket of this name in a namespace.
+    pub fn of(namespace: NamespaceName, name: BucketName) -> Self {
+        Self { namespace, name }
     }
 
     /// Whose it is.
@@ -173,7 +215,7 @@ impl Bucket {
     }
 
     /// What it is called there.
-    pub fn name(&self) -> &str {
+    pub fn name(&self) -> &BucketName {
         &self.name
     }
 }

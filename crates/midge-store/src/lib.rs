@@ -19,6 +19,7 @@ mod files;
 mod hex;
 mod key;
 mod key_value;
+mod memory;
 mod queue;
 pub mod records;
 mod registry;
@@ -36,9 +37,10 @@ pub use embedded::{Embedded, OpenError};
 pub use error::StoreError;
 pub use key::{KEY_BYTES_MAX, Key, KeyError, Prefix};
 pub use key_value::{
-    BUCKET_BYTES_MAX, BUCKET_ENTRIES_MAX, BUCKET_NAME_BYTES_MAX, Bucket, BucketError,
-    ENTRIES_LIST_MAX, ENTRY_BYTES_MAX, ENTRY_KEY_BYTES_MAX, Entry, Keys, SetError,
+    BUCKET_BYTES_MAX, BUCKET_ENTRIES_MAX, Bucket, BucketUse, ENTRIES_LIST_MAX, Entry, Keys,
+    SetError,
 };
+pub use memory::MemoryKeys;
 pub use queue::{
     ATTEMPTS_MAX, DEAD_MAX, DEDUP_BYTES_MAX, DEDUP_WINDOW, DELAY_MAX, DeadLetter, Depth,
     LEASE_MESSAGES_MAX, Lease, LeaseError, Leased, MESSAGE_BYTES_MAX, Message, MessageId, Nacked,

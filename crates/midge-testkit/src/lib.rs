@@ -17,6 +17,7 @@ mod wait;
 
 pub use dns::DnsServer;
 pub use guests::{example, examples, fixture, native_code_cache};
+pub use midge_toolchain as toolchain;
 pub use run::Run;
 pub use server::{Midge, MidgeBuilder};
 pub use upstream::{Seen, Upstream};

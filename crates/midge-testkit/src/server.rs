@@ -47,6 +47,18 @@ impl MidgeBuilder {
         }
     }
 
+    /// `midge dev TARGET` on a port of its own, with the tests' cache of native code and a PATH.
+    pub fn dev(binary: &str, target: &Path) -> Self {
+        let mut command = bare(binary);
+        command.arg("dev").arg(target);
+        command.args(["--listen", "127.0.0.1:0"]);
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        Self {
+            command,
+            cache_dir: Some(super::native_code_cache()),
+        }
+    }
+
     /// `midge serve` with this store, both doors on ports of their own.
     pub fn serve(binary: &str, store: &Path) -> Self {
         Self::serve_at(binary, store, ["127.0.0.1:0", "127.0.0.1:0"])

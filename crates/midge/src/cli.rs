@@ -9,7 +9,9 @@ mod administration;
 mod bench;
 mod functions;
 mod grants;
+mod kv;
 mod node;
+mod project;
 mod secret;
 mod serve;
 
@@ -26,7 +28,9 @@ pub(crate) use self::administration::*;
 pub(crate) use self::bench::*;
 pub(crate) use self::functions::*;
 pub(crate) use self::grants::{GrantArgs, SecretSource};
+pub(crate) use self::kv::*;
 pub(crate) use self::node::{FormArgs, NodeArgs, ScopeArgs};
+pub(crate) use self::project::*;
 pub(crate) use self::secret::*;
 pub(crate) use self::serve::ServeArgs;
 
@@ -73,6 +77,14 @@ pub(crate) struct Args {
 /// One variant per file in `cmd/`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Begin a function from a template.
+    New(NewArgs),
+    /// Build components from sources, in any language.
+    Build(BuildArgs),
+    /// Test functions against cases in tests/*.toml.
+    Test(Box<TestArgs>),
+    /// Serve functions while they are being written: build and reload at each change.
+    Dev(Box<DevArgs>),
     /// Serve functions over HTTP.
     Run(Box<RunArgs>),
     /// Serve what people deploy.
@@ -95,6 +107,8 @@ pub(crate) enum Command {
     Logs(LogsArgs),
     /// Send one request to a function.
     Invoke(Box<InvokeArgs>),
+    /// Look at values that functions keep, and change them.
+    Kv(KvArgs),
     /// Give, list and remove secrets.
     Secret(SecretArgs),
     /// Make, list and revoke tokens.
@@ -155,6 +169,10 @@ pub(crate) struct RunArgs {
     /// Where compiled code is kept.
     #[command(flatten)]
     pub(crate) cache: CacheArgs,
+
+    /// Folder in which functions keep values by key [default: in memory, until the end].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) kv_dir: Option<PathBuf>,
 
     /// Certificate chain (PEM): serve HTTPS.
     #[arg(long, value_name = "FILE", requires = "tls_key")]

@@ -60,6 +60,8 @@ pub(crate) struct RunConfig {
     pub(crate) powers: PowersChoice,
     /// Where compiled code is kept.
     pub(crate) cache_dir: PathBuf,
+    /// Where values of functions are kept; in memory without it.
+    pub(crate) kv_dir: Option<PathBuf>,
     /// The certificate, when HTTPS is asked for.
     pub(crate) tls: Option<TlsPaths>,
     /// Whether answers carry a `Server-Timing` header.
@@ -177,6 +179,7 @@ impl RunConfig {
             },
             powers,
             cache_dir: cache_dir(args.cache)?,
+            kv_dir: args.kv_dir,
             tls: args
                 .tls_cert
                 .zip(args.tls_key)

@@ -8,6 +8,7 @@
 //! bounds, grants that do not undo each other, folders that exist, and routes
 //! that collide with no other's.
 
+mod projects;
 mod written;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use midge_model::{
     SecretText,
 };
 
+pub(crate) use self::projects::{Buildable, buildable};
 pub(crate) use self::written::Written;
 use crate::cmd::fault::Hint;
 use crate::config::Overrides;
@@ -83,6 +85,15 @@ pub(crate) enum FunctionsError {
         path: PathBuf,
         source: io::Error,
     },
+    /// A name that the manifest does not have.
+    #[error("`{}` has no function {function}", path.display())]
+    Unknown {
+        function: FunctionName,
+        path: PathBuf,
+    },
+    /// Nobody said how it is built, and more than one could be meant by the folder.
+    #[error("nothing says how function {function} is built")]
+    Unbuildable { function: FunctionName },
     /// Requests that two functions would answer.
     #[error("functions {first} and {second}")]
     Routes {
@@ -115,7 +126,12 @@ impl FunctionsError {
             Self::Routes { .. } => {
                 Some("give one of them another path, method or host in `routes`".to_owned())
             }
+            Self::Unbuildable { function } => Some(format!(
+                "write `build = \"…\"` into [function.{function}], or keep its sources in a folder \
+                 `{function}` beside the manifest"
+            )),
             Self::Read { .. }
+            | Self::Unknown { .. }
             | Self::ManifestTooLong { .. }
             | Self::Limits { .. }
             | Self::Grants { .. } => None,
@@ -193,6 +209,11 @@ pub(crate) fn manifest_at(path: &Path) -> Result<Option<PathBuf>, FunctionsError
         .extension()
         .is_some_and(|extension| extension == "toml");
     Ok(is_manifest.then(|| path.to_owned()))
+}
+
+/// Whether `path` is a component, and no manifest and no folder.
+pub(crate) fn is_component(path: &Path) -> bool {
+    path.is_file() && path.extension().is_none_or(|extension| extension != "toml")
 }
 
 impl Function {

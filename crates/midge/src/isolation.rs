@@ -19,7 +19,7 @@ use midge_model::{Digest, Grants, Limits, NamespaceName, Outcome, Policy, Reques
 use midge_sandbox::{
     Allocation, ArtifactCache, Caller, CompileError, Deployment, DnsConfig, EngineError,
     Invocation, KeepsNone, LoadError, LoadedFunction, NodePowers, PowersConfig, PowersError,
-    RequestBody, ResetMechanism, RootsConfig, Sandbox, SandboxConfig, Scans, compile,
+    Rehearsal, RequestBody, ResetMechanism, RootsConfig, Sandbox, SandboxConfig, Scans, compile,
 };
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -189,6 +189,7 @@ impl Yard {
             roots: RootsConfig::System,
             tmp_dir: folder.to_owned(),
             learn: false,
+            rehearsal: Rehearsal::default(),
         };
         let powers = NodePowers::new(powers).map_err(IsolationError::Powers)?;
         let sandbox = Sandbox::new(&config, powers).map_err(IsolationError::Engine)?;

@@ -88,15 +88,24 @@ impl Learned {
                     "# [function.{name}.allow]: it used nothing that has to be granted\n"
                 );
             };
-            let mut grants = smallest(uses, &function.grants);
-            for dir in &mut grants.dirs {
-                dir.host = seen_from(folder, dir);
-            }
-            to_toml(name, &grants)
+            to_toml(name, &smallest_from(uses, function, folder))
         };
         let tables: Vec<_> = functions.iter().map(table).collect();
         tables.join("\n")
     }
+}
+
+/// The smallest grants that cover what a function used, with folders as seen from `folder`.
+pub(crate) fn smallest_from(
+    uses: &BTreeSet<Use>,
+    function: &Function,
+    folder: Option<&Path>,
+) -> Grants {
+    let mut grants = smallest(uses, &function.grants);
+    for dir in &mut grants.dirs {
+        dir.host = seen_from(folder, dir);
+    }
+    grants
 }
 
 /// What a manifest names lies beside it.

@@ -32,6 +32,7 @@ mod say;
 mod secrets;
 mod supervisor;
 mod table;
+mod values;
 mod worker;
 
 use std::process::ExitCode;

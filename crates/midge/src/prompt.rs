@@ -55,14 +55,23 @@ pub(crate) fn is_interruption(error: &anyhow::Error) -> bool {
 ///
 /// The terminal is gone; take it for a no.
 pub(crate) fn is_yes(question: &str) -> Result<bool, PromptError> {
-    say::text(&format!("{question} [y/N] "));
+    let answer = line(&format!("{question} [y/N] "))?.to_lowercase();
+    Ok(answer == "y" || answer == "yes")
+}
+
+/// Reads a line, without the blanks around it.
+///
+/// # Errors
+///
+/// The terminal is gone.
+pub(crate) fn line(question: &str) -> Result<String, PromptError> {
+    say::text(question);
     let mut answer = String::new();
     io::stdin()
         .lock()
         .take(ANSWER_BYTES_MAX as u64)
         .read_line(&mut answer)?;
-    let answer = answer.trim().to_lowercase();
-    Ok(answer == "y" || answer == "yes")
+    Ok(answer.trim().to_owned())
 }
 
 /// Reads a line that does not appear on the screen.

@@ -17,7 +17,7 @@ use std::fs::File;
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::RawFd;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,15 +55,17 @@ pub(crate) const FOLDERS_MAX: usize = 4_096;
 /// socket activation protocol wants it.
 pub(crate) const LISTENER_FD: RawFd = 3;
 
-/// Where a worker process finds the node's own door, when it has one: the second, for the same
-/// reason.
-pub(crate) const INTERNAL_FD: RawFd = 4;
+/// Where a worker process asks for values: the second, for the same reason.
+pub(crate) const VALUES_FD: RawFd = 4;
+
+/// Where a worker process finds the node's own door, when it has one: the third.
+pub(crate) const INTERNAL_FD: RawFd = 5;
 
 /// Where a worker process finds the page of counters.
-pub(crate) const COUNTERS_FD: RawFd = 5;
+pub(crate) const COUNTERS_FD: RawFd = 6;
 
 /// Where a worker process finds the counts of folders with a quota.
-pub(crate) const USAGE_FD: RawFd = 6;
+pub(crate) const USAGE_FD: RawFd = 7;
 
 /// Everything a worker needs to know before it is told about functions.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -104,6 +106,8 @@ pub(crate) struct Plan {
 pub(crate) struct Shared {
     /// Where requests come from.
     pub(crate) listener: TcpListener,
+    /// Where it asks for values of functions; each has an end of its own.
+    pub(crate) values: Option<UnixStream>,
     /// Where the node itself sends requests, when it does.
     pub(crate) internal: Option<UnixListener>,
     /// How many invocations run on the whole node.
@@ -113,15 +117,16 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// The same, for one more worker.
+    /// The same, for one more worker, which asks for values here.
     ///
     /// # Errors
     ///
     /// There are no descriptors left.
-    pub(crate) fn try_clone(&self) -> io::Result<Self> {
+    pub(crate) fn for_worker(&self, values: UnixStream) -> io::Result<Self> {
         let internal = self.internal.as_ref().map(UnixListener::try_clone);
         Ok(Self {
             listener: self.listener.try_clone()?,
+            values: Some(values),
             internal: internal.transpose()?,
             counters: self.counters.try_clone()?,
             usage: self.usage.try_clone()?,

@@ -33,6 +33,7 @@ use crate::cmd::fault::chain;
 use crate::config::TlsPaths;
 use crate::log::Relay;
 use crate::protocol::{ALIVE_EVERY, Event, FOLDERS_MAX, Order, Plan, Shared, in_groups};
+use crate::values::Asking;
 use crate::{learn, machine, memory_target};
 
 /// Serves until it is ordered to stop, or until nobody is left to give orders. Lines of guests are
@@ -267,7 +268,9 @@ impl Parts {
         let usage = UsagePage::map(&shared.usage, plan.workers, FOLDERS_MAX);
         let usage = at("share the counts of folders", usage)?;
         usage.join(plan.worker);
-        let loader = Rc::new(loader(plan, events)?);
+        let values = shared.values.map(Asking::start).transpose();
+        let values = at("take over the socket for values", values)?;
+        let loader = Rc::new(loader(plan, values, events)?);
         let loaded = memory_target::of_worker(plan.memory_target_bytes, plan.workers);
         let dispatcher = Rc::new(Dispatcher::new(DispatcherParts {
             bounds: WorkerBounds {
@@ -302,9 +305,16 @@ impl Parts {
     }
 }
 
-fn loader(plan: &Plan, events: &mpsc::Sender<Event>) -> Result<NativeLoader, BuildError> {
+fn loader(
+    plan: &Plan,
+    values: Option<Asking>,
+    events: &mpsc::Sender<Event>,
+) -> Result<NativeLoader, BuildError> {
     let powers = NodePowers::new(plan.powers.clone());
-    let powers = at("prepare what functions are lent", powers)?;
+    let mut powers = at("prepare what functions are lent", powers)?;
+    if let Some(values) = values {
+        powers = powers.with_values(Arc::new(values));
+    }
     let sandbox = at("start the sandbox", Sandbox::new(&plan.sandbox, powers))?;
     let cache = ArtifactCache::open(&plan.cache_dir, sandbox.engine());
     let cache = at("open the cache of compiled code", cache)?;

@@ -219,7 +219,7 @@ fn pass_on(from: impl Read, mut to: impl Write, marker: &str) -> Result<Vec<Stri
     clippy::disallowed_methods,
     reason = "no paused time here: these seconds are for people"
 )]
-fn now() -> Instant {
+pub(super) fn now() -> Instant {
     Instant::now()
 }
 

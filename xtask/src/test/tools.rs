@@ -14,6 +14,8 @@ use super::step::{Runner, run};
 /// The versions, and the digests of the binaries.
 const PINNED: &str = include_str!("../../tools.txt");
 const PINNED_PATH: &str = "xtask/tools.txt";
+/// pip, as words for Python; the compilers of `languages.rs` come by it too.
+const PIP: [&str; 4] = ["-m", "pip", "--disable-pip-version-check", "--quiet"];
 
 /// Makes `cargo nextest` answer, and for a full run `cargo deny` and a C++ compiler.
 pub(super) fn install(runner: &Runner, full: bool) -> Result<()> {
@@ -25,6 +27,15 @@ pub(super) fn install(runner: &Runner, full: bool) -> Result<()> {
     // libFuzzer is C++.
     if full && !answers(runner.command("c++").arg("--version")) {
         apt_install(runner, "g++")?;
+    }
+    // The guide's commands are typed as they stand there.
+    if !answers(runner.command("curl").arg("--version")) {
+        apt_install(runner, "curl")?;
+    }
+    if !answers(runner.command("python3").args(PIP).arg("--version"))
+        && let Err(err) = apt_install(runner, "python3-pip")
+    {
+        println!("no pip: {err:#}");
     }
     let mut wanted = vec!["nextest"];
     wanted.extend(full.then_some("deny"));
@@ -62,15 +73,11 @@ fn apt_install(runner: &Runner, package: &str) -> Result<()> {
 }
 
 fn install_binaries(runner: &Runner) -> Result<()> {
-    let pip_words = ["-m", "pip", "--disable-pip-version-check", "--quiet"];
-    if !answers(runner.command("python3").args(pip_words).arg("--version")) {
-        apt_install(runner, "python3-pip")?;
-    }
     let mut pip = runner.command("python3");
     // Its warning to root is about the system's folders, which stay as they are.
     pip.env("PIP_ROOT_USER_ACTION", "ignore");
     // Into a folder of its own: Debian's Python refuses anything else, rightly.
-    pip.args(pip_words)
+    pip.args(PIP)
         .args(["install", "--upgrade", "--no-deps", "--only-binary=:all:"]);
     pip.args(["--require-hashes", "--requirement", PINNED_PATH, "--target"]);
     run(pip.arg(runner.tools.join("pip")))

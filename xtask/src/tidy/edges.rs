@@ -25,11 +25,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("midge-sandbox", &[]),
     ("midge-store", &[]),
     ("midge-api", &[]),
+    ("midge-build", &[]),
     ("midge-model", &[]),
-    ("midge-testkit", &[]),
+    ("midge-testkit", &["midge-toolchain"]),
+    // Installs compilers for tests and chores; knows nothing of the product.
+    ("midge-toolchain", &[]),
     // Starts the binaries that users start; nothing of the product may name it.
-    ("midge-bench", &["midge-api"]),
-    ("xtask", &[]),
+    ("midge-bench", &["midge-api", "midge-toolchain"]),
+    ("xtask", &["midge-toolchain"]),
 ];
 const BINARY: &str = "midge";
 

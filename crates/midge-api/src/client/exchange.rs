@@ -71,6 +71,12 @@ impl Client {
         self.read(response).await
     }
 
+    /// The same for an answer that is bytes.
+    pub(super) async fn ask_bytes(&self, request: RequestBuilder) -> Result<Bytes, ClientError> {
+        let response = self.send_in_time(request).await?;
+        self.body(response).await
+    }
+
     async fn send_in_time(&self, request: RequestBuilder) -> Result<Response, ClientError> {
         self.send(request.timeout(self.timeout)).await
     }

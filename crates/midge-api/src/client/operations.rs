@@ -296,7 +296,7 @@ impl Client {
     }
 
     /// Every part of a list, one after the other.
-    async fn all<T: DeserializeOwned>(&self, path: &str) -> Answer<Vec<T>> {
+    pub(super) async fn all<T: DeserializeOwned>(&self, path: &str) -> Answer<Vec<T>> {
         let mut items = Vec::new();
         let mut next = PageRequest {
             cursor: None,
@@ -326,7 +326,7 @@ pub(super) fn at(namespace: &NamespaceName, function: &FunctionName, rest: &str)
 }
 
 /// Text that a person wrote, as one segment of a path.
-fn segment(text: &str) -> String {
+pub(super) fn segment(text: &str) -> String {
     let mut segment = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-_".contains(&byte) {

@@ -14,7 +14,7 @@ use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, OneOfBuilder,
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::{HttpGrant, NameGrant, NetGrant, SecretName, SizeText};
+use super::{BucketName, HttpGrant, NameGrant, NetGrant, SecretName, SizeText};
 
 /// Everything one function may touch; empty is the default.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -44,6 +44,9 @@ pub struct Grants {
     /// Secrets.
     #[schema(required = false, max_items = 256)]
     secrets: Vec<SecretGrant>,
+    /// Buckets of its namespace that it may keep values in.
+    #[schema(required = false, max_items = 256)]
+    kv: Vec<BucketName>,
     /// How finely time may be measured.
     #[schema(required = false)]
     clock: Clock,

@@ -63,6 +63,7 @@ fn check<S: ToSchema, M: DeserializeOwned>() {
 #[test]
 fn the_model_reads_the_texts_that_patterns_describe() {
     check::<super::NamespaceName, midge_model::NamespaceName>();
+    check::<super::BucketName, midge_model::BucketName>();
     check::<super::FunctionName, midge_model::FunctionName>();
     check::<super::RevisionNumber, midge_model::RevisionNumber>();
     check::<super::Digest, midge_model::Digest>();

@@ -170,6 +170,22 @@ texts! {
         example: "db.example.com",
         description: "A name that may be looked up.",
     };
+    /// [`midge_model::BucketName`].
+    BucketName Text {
+        pattern: Some("^[a-z0-9_-]+$"),
+        format: None,
+        length: (1, 63),
+        example: "carts",
+        description: "Where values are kept by key: a name within a namespace.",
+    };
+    /// A key of a bucket.
+    EntryKeyText Text {
+        pattern: None,
+        format: None,
+        length: (1, 512),
+        example: "count",
+        description: "What a value is found by: any text.",
+    };
     /// The name of a secret.
     SecretName Text {
         pattern: Some("^[A-Za-z_][A-Za-z0-9_]*$"),
@@ -260,5 +276,21 @@ impl PartialSchema for Component {
 impl ToSchema for Component {
     fn name() -> Cow<'static, str> {
         Cow::Borrowed("Component")
+    }
+}
+
+/// The bytes of a value.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub enum EntryValue {}
+
+impl PartialSchema for EntryValue {
+    fn schema() -> RefOr<Schema> {
+        Component::schema()
+    }
+}
+
+impl ToSchema for EntryValue {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("EntryValue")
     }
 }

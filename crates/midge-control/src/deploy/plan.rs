@@ -83,9 +83,16 @@ const ASKED_BY_ALL: &str = "dirs or tmp";
 pub(super) fn unanswered_imports(needs: &[&str], grants: &Grants) -> Option<String> {
     let asked = needs.iter().copied().filter(|kinds| *kinds != ASKED_BY_ALL);
     let denied: Vec<&str> = asked.filter(|kinds| !any_granted(kinds, grants)).collect();
+    let remedy = match denied.contains(&"kv") {
+        // The one of them that SDKs ask for by a name of their own.
+        true => {
+            "; for kv add `kv = [\"default\"]`, or the buckets that it opens, to its allow table"
+        }
+        false => "",
+    };
     (!denied.is_empty()).then(|| {
         format!(
-            "the component can ask for more than it is granted, and will be told no: {}",
+            "the component can ask for more than it is granted, and will be told no: {}{remedy}",
             denied.join("; ")
         )
     })
@@ -104,6 +111,7 @@ fn any_granted(kinds: &str, grants: &Grants) -> bool {
         "dirs" => !grants.dirs.is_empty(),
         "tmp" => grants.tmp_bytes.is_some(),
         "secrets" => !grants.secrets.is_empty(),
+        "kv" => !grants.kv.is_empty(),
         _ => false,
     })
 }

@@ -47,6 +47,9 @@ pub(super) struct Written<T>(pub(super) Terms, pub(super) T);
 /// A write that compares versions, with a JSON body.
 pub(super) struct Conditional<T>(pub(super) Terms, pub(super) T);
 
+/// A write whose body is bytes.
+pub(super) struct WrittenBytes(pub(super) Terms, pub(super) Bytes);
+
 /// In place of a body where there is none.
 pub(super) struct NoBody;
 
@@ -141,11 +144,21 @@ where
 
     async fn from_request(request: Request, door: &Arc<Door>) -> Result<Self, Refused> {
         let Conditional(terms, value) = Conditional::from_request(request, door).await?;
-        if terms.if_match.is_some() {
-            let detail = "this operation compares no versions, leave `if-match` out";
-            return Err(Refused::malformed(detail));
+        Ok(Self(terms.unconditional()?, value))
+    }
+}
+
+impl FromRequest<Arc<Door>> for WrittenBytes {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, _: &Arc<Door>) -> Result<Self, Refused> {
+        let (parts, body) = request.into_parts();
+        if let Err(refused) = body::expect_type(&parts.headers, &["application/octet-stream"]) {
+            body::discard(body).await;
+            return Err(refused);
         }
-        Ok(Self(terms, value))
+        let bytes = body::read(&parts.headers, body).await?;
+        Ok(Self(Terms::of(&parts, &bytes)?.unconditional()?, bytes))
     }
 }
 
@@ -158,6 +171,15 @@ impl Terms {
             if_match: None,
             place: place(parts),
         }
+    }
+
+    /// The same for what compares no versions.
+    fn unconditional(self) -> Result<Self, Refused> {
+        if self.if_match.is_some() {
+            let detail = "this operation compares no versions, leave `if-match` out";
+            return Err(Refused::malformed(detail));
+        }
+        Ok(self)
     }
 
     fn of(parts: &Parts, body: &[u8]) -> Result<Self, Refused> {

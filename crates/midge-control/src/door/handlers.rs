@@ -17,6 +17,7 @@ mod deploy;
 mod functions;
 mod health;
 mod invoke;
+mod kv;
 mod logs;
 mod namespaces;
 mod node;
@@ -48,6 +49,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Door>> {
         .merge(logs::routes())
         .merge(invoke::routes())
         .merge(secrets::routes())
+        .merge(kv::routes())
         .merge(tokens::routes())
         .merge(audit::routes())
 }

@@ -32,6 +32,9 @@ impl Stage {
         kit.deploy("shop/checkout", request(two)).await;
         kit.deploy("shop/spare", request(one)).await;
         kit.secret("shop", "SPARE").await;
+        let carts = (&ns("shop"), &"carts".parse().unwrap());
+        let put = kit.control.put_entry(admin(), carts, "a", "one".into());
+        put.await.unwrap();
         let made = kit
             .control
             .create_token(admin(), token_request(Role::Viewer, Some("shop")))
@@ -52,6 +55,8 @@ impl Stage {
         let (_, checkout) = at("shop/checkout");
         let (_, spare) = at("shop/spare");
         let target = (namespace, &checkout);
+        let bucket = "carts".parse().unwrap();
+        let carts = (namespace, &bucket);
         let page = PageRequest::default();
         let (one, two) = (component("one").0, component("two").0);
         match operation {
@@ -150,6 +155,12 @@ impl Stage {
             }
             Operation::DeleteSecret => control.delete_secret(who, namespace, "SPARE").await,
             Operation::RotateKey => control.rotate_key(who).await.map(drop),
+            Operation::ListBuckets => control.list_buckets(who, namespace, &page).await.map(drop),
+            Operation::ListEntries => control.list_entries(who, carts, &page).await.map(drop),
+            Operation::GetEntry => control.get_entry(who, carts, "a").await.map(drop),
+            Operation::PutEntry => control.put_entry(who, carts, "b", "v".into()).await,
+            Operation::DeleteEntry => control.delete_entry(who, carts, "a").await,
+            Operation::ClearBucket => control.clear_bucket(who, carts).await,
             Operation::ListTokens => control.list_tokens(who, &page).await.map(drop),
             Operation::CreateToken => {
                 let request = token_request(Role::Viewer, Some(namespace.as_str()));
@@ -174,6 +185,7 @@ fn cell(result: &Result<(), ControlError>) -> String {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one row for each operation")]
 async fn roles_and_operations() {
     let mut columns = Vec::new();
     for scope in [None, Some("shop"), Some("other")] {
@@ -235,6 +247,12 @@ async fn roles_and_operations() {
     put_secret       | yes  yes  403  403 | yes  yes  403  403 | 404  404  404  404
     delete_secret    | yes  yes  403  403 | yes  yes  403  403 | 404  404  404  404
     rotate_key       | yes  403  403  403 | 403  403  403  403 | 403  403  403  403
+    list_buckets     | yes  yes  yes  403 | yes  yes  yes  403 | 404  404  404  404
+    list_entries     | yes  yes  yes  403 | yes  yes  yes  403 | 404  404  404  404
+    get_entry        | yes  yes  yes  403 | yes  yes  yes  403 | 404  404  404  404
+    put_entry        | yes  yes  403  403 | yes  yes  403  403 | 404  404  404  404
+    delete_entry     | yes  yes  403  403 | yes  yes  403  403 | 404  404  404  404
+    clear_bucket     | yes  yes  403  403 | yes  yes  403  403 | 404  404  404  404
     list_tokens      | yes  403  403  403 | yes  403  403  403 | yes  403  403  403
     create_token     | yes  403  403  403 | yes  403  403  403 | 404  404  404  404
     get_token        | yes  403  403  403 | yes  403  403  403 | 404  403  403  403

@@ -41,6 +41,7 @@ pub(super) fn between(old: Option<&Grants>, new: &Grants) -> Vec<GrantChange> {
         }),
         kind("dirs").dirs(&old.dirs, &new.dirs),
         kind("secrets").secrets(&old.secrets, &new.secrets),
+        kind("kv").listed(&old.kv, &new.kv, |_, _| false),
         kind("clock").clock(old.clock, new.clock),
         kind("tmp").tmp(old.tmp_bytes, new.tmp_bytes),
         kind("env").env(old, new),

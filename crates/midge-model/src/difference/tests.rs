@@ -379,6 +379,7 @@ proptest! {
         fewer.secrets.retain(|_| secrets);
         if !rest {
             fewer.listen.clear();
+            fewer.kv.clear();
             fewer.clock = Clock::Coarse;
             fewer.tmp_bytes = None;
         }
@@ -428,6 +429,9 @@ proptest! {
         prop_assert!(new.clock <= old.clock && new.tmp_bytes <= old.tmp_bytes);
         for secret in &new.secrets {
             prop_assert!(old.secrets.iter().any(|old| old.name == secret.name));
+        }
+        for name in &new.kv {
+            prop_assert!(old.kv.contains(name));
         }
     }
 

@@ -9,13 +9,15 @@ use toml::de::DeValue;
 use super::{Entry, Keys, Located, Problem, at, entries, unknown_was_refused};
 use crate::grant::GRANTS_MAX;
 use crate::{
-    Clock, DirGrant, DirMode, Grants, HttpGrant, NameGrant, NetGrant, SecretExposure, SecretGrant,
+    BucketName, Clock, DirGrant, DirMode, Grants, HttpGrant, NameGrant, NetGrant, SecretExposure,
+    SecretGrant,
 };
 
 const HTTP_EXPECTED: &str = "a list such as `[\"GET https://api.example.com/v1/*\"]`";
 const NET_EXPECTED: &str = "a list such as `[\"db.internal:5432\"]`";
 const DNS_EXPECTED: &str = "a list such as `[\"*.example.com\"]`";
 const SECRETS_EXPECTED: &str = "a list such as `[\"STRIPE_KEY\"]`";
+const KV_EXPECTED: &str = "a list such as `[\"carts\"]`";
 const DIRS_EXPECTED: &str = "a list such as `[{ host = \"./data\", guest = \"/data\" }]`";
 
 const SECRET_KEYS: Keys = Keys {
@@ -41,6 +43,13 @@ pub(crate) fn read_net(entry: Entry<'_, '_>) -> Result<Vec<NetGrant>, Located> {
 pub(crate) fn read_dns(entry: Entry<'_, '_>) -> Result<Vec<NameGrant>, Located> {
     read_texts(entry, DNS_EXPECTED, |text| {
         text.parse().map_err(Problem::Dns)
+    })
+}
+
+/// Reads a list of buckets.
+pub(crate) fn read_kv(entry: Entry<'_, '_>) -> Result<Vec<BucketName>, Located> {
+    read_texts(entry, KV_EXPECTED, |text| {
+        text.parse().map_err(Problem::Bucket)
     })
 }
 

@@ -5,9 +5,10 @@
 
 use std::path::PathBuf;
 
+use crate::cases::CaseProblem;
 use crate::grant::{
-    ClockError, DirGrantError, EnvVarError, GRANTS_MAX, GrantConflict, HttpGrantError,
-    NameGrantError, NetGrantError, SecretGrantError,
+    BucketNameError, ClockError, DirGrantError, EnvVarError, GRANTS_MAX, GrantConflict,
+    HttpGrantError, NameGrantError, NetGrantError, SecretGrantError,
 };
 use crate::isolation::{IsolationError, IsolationLevel};
 use crate::limits::LimitError;
@@ -79,6 +80,11 @@ pub(crate) enum Problem {
         .0.escape_debug()
     )]
     SecretPattern(String),
+    #[error(
+        "bucket `{}` is not a name such as `carts`, or how names begin, such as `carts-*`",
+        .0.escape_debug()
+    )]
+    BucketPattern(String),
     #[error("host folder `{}` is relative, write where it is from `/` on", .0.display())]
     RelativeFolder(PathBuf),
 
@@ -104,9 +110,14 @@ pub(crate) enum Problem {
     #[error("`{key}` in {table} is for a secret that is injected")]
     NotInjected { key: String, table: String },
     #[error("{0}")]
+    Bucket(BucketNameError),
+    #[error("{0}")]
     Clock(ClockError),
     #[error("{0}")]
     Grants(GrantConflict),
+
+    #[error("{0}")]
+    Case(CaseProblem),
 }
 
 impl Problem {
@@ -173,6 +184,7 @@ impl Problem {
             Self::NotInjected { .. } => {
                 "add `as = \"inject\"`, or leave the header to the function".to_owned()
             }
+            Self::Case(problem) => return problem.hint(),
             _ => return None,
         };
         Some(hint)

@@ -120,11 +120,12 @@ pub(crate) fn grants() -> impl Strategy<Value = Grants> {
     let rest = (
         vec(dir_grant(), 0..4),
         vec(secret_grant(), 0..4),
+        vec(bucket(), 0..3),
         any::<bool>(),
         prop::option::of(1..=crate::TMP_BYTES_MAX),
     );
     let grants = (hosts, rest).prop_map(|((http, tcp, udp, dns, listen), rest)| {
-        let (dirs, secrets, real, tmp_bytes) = rest;
+        let (dirs, secrets, kv, real, tmp_bytes) = rest;
         let clock = if real {
             crate::Clock::Real
         } else {
@@ -138,6 +139,7 @@ pub(crate) fn grants() -> impl Strategy<Value = Grants> {
             listen,
             dirs,
             secrets,
+            kv,
             clock,
             tmp_bytes,
             ..Grants::default()
@@ -160,6 +162,10 @@ fn dir_grant() -> impl Strategy<Value = DirGrant> {
         dir.quota_bytes = quota.filter(|_| writable);
         dir
     })
+}
+
+fn bucket() -> impl Strategy<Value = crate::BucketName> {
+    "[a-z0-9_-]{1,6}".prop_map(|text| text.parse().unwrap())
 }
 
 fn secret_grant() -> impl Strategy<Value = SecretGrant> {

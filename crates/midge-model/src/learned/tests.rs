@@ -233,6 +233,7 @@ fn any_use() -> impl Strategy<Value = Use> {
         2 => (select(vec!["/data", "/data-in", "/other"]), any::<bool>())
             .prop_map(|(guest, wrote)| Use::Dir { guest: guest.to_owned(), wrote }),
         1 => select(vec!["API_KEY", "OTHER"]).prop_map(|name| Use::Secret(name.to_owned())),
+        1 => select(vec!["carts", "default"]).prop_map(|name| Use::Bucket(name.parse().unwrap())),
         1 => Just(Use::Tmp),
         1 => any::<(IpAddr, u16)>().prop_map(|address| Use::Listen(address.into())),
     ]
@@ -272,6 +273,7 @@ fn allows(grants: &Grants, used: &Use) -> bool {
             .iter()
             .any(|dir| dir.guest == *guest && (!wrote || dir.mode == DirMode::ReadWrite)),
         Use::Secret(name) => grants.secrets.iter().any(|secret| secret.name == *name),
+        Use::Bucket(name) => grants.kv.contains(name),
         Use::Tmp => grants.tmp_bytes.is_some(),
         Use::Listen(address) => grants
             .listen

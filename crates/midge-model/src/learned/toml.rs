@@ -21,6 +21,7 @@ pub fn to_toml(function: &FunctionName, grants: &Grants) -> String {
         ("listen", texts(&grants.listen)),
         ("dirs", grants.dirs.iter().map(dir).collect()),
         ("secrets", grants.secrets.iter().map(secret).collect()),
+        ("kv", texts(&grants.kv)),
     ];
     for (key, entries) in lists {
         text += &list(key, &entries);

@@ -37,9 +37,9 @@ const FUNCTION_KEYS: Keys = Keys {
 };
 const ALLOW_KEYS: Keys = Keys {
     known: &[
-        "http", "tcp", "udp", "dns", "listen", "dirs", "secrets", "clock", "tmp",
+        "http", "tcp", "udp", "dns", "listen", "dirs", "secrets", "kv", "clock", "tmp",
     ],
-    planned: &["kv", "publish", "call"],
+    planned: &["publish", "call"],
 };
 
 /// The routes of all functions, to be compared with each other.
@@ -201,7 +201,8 @@ fn read_env(entry: Entry<'_, '_>, grants: &mut Grants) -> Result<(), Located> {
     Ok(())
 }
 
-fn read_allow(entry: Entry<'_, '_>, grants: &mut Grants) -> Result<(), Located> {
+/// Reads an `allow` table.
+pub(crate) fn read_allow(entry: Entry<'_, '_>, grants: &mut Grants) -> Result<(), Located> {
     let table = entry.inner_table();
     let content = entry.table_value("a table such as `[function.hello.allow]`")?;
     for entry in entries(content, &table, &ALLOW_KEYS)? {
@@ -213,6 +214,7 @@ fn read_allow(entry: Entry<'_, '_>, grants: &mut Grants) -> Result<(), Located> 
             "listen" => grants.listen = document::read_net(entry)?,
             "dirs" => document::read_dirs(entry, grants)?,
             "secrets" => document::read_secrets(entry, grants)?,
+            "kv" => grants.kv = document::read_kv(entry)?,
             "clock" => grants.clock = document::read_clock(entry)?,
             "tmp" => read_tmp(entry, grants)?,
             _ => unknown_was_refused(),

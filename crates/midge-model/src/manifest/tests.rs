@@ -105,7 +105,7 @@ fn every_key_that_works_today_is_read() {
     assert_snapshot!(check(EVERY_KEY), @r#"
     checkout: target/checkout.wasm ["POST /checkout", "GET /orders/{id}", "shop.example.net/api/{*rest}"] build "cargo build --release --target wasm32-wasip2" keep 20
     LimitsPatch { memory_bytes: Some(67108864), cpu: Some(50ms), time: Some(5s), concurrency: Some(200), queue: Some(0), queue_time: Some(1s), request_body_bytes: Some(10485760), response_body_bytes: Some(20971520), log_bytes: Some(1048576), log_rate_bytes: Some(65536), outbound_calls: Some(3), outbound_bytes: Some(1073741824), sockets: Some(2), weight: Some(300) }
-    {"env":{"LOG":"info"},"dirs":[{"host":"./data","guest":"/data","mode":"rw","quota_bytes":"1GiB"},{"host":"./ro","guest":"/ro","mode":"ro"}],"http":["POST https://api.stripe.com/v1/*","https://*.example.com"],"tcp":["db.internal:5432"],"udp":["10.0.0.0/8:53"],"dns":["*.internal"],"listen":["127.0.0.1:*"],"secrets":[{"name":"STRIPE_KEY","exposure":"env"},{"name":"CONFIG_KEY","exposure":"config"},{"name":"API_KEY","exposure":{"inject":{"header":"authorization","format":"Bearer {}","to":["https://api.example.com/*"]}}},{"name":"RAW_KEY","exposure":{"inject":{"header":"x-key","format":"{}","to":["https://*.example.com"]}}}],"clock":"real","tmp_bytes":"64MiB"}
+    {"env":{"LOG":"info"},"dirs":[{"host":"./data","guest":"/data","mode":"rw","quota_bytes":"1GiB"},{"host":"./ro","guest":"/ro","mode":"ro"}],"http":["POST https://api.stripe.com/v1/*","https://*.example.com"],"tcp":["db.internal:5432"],"udp":["10.0.0.0/8:53"],"dns":["*.internal"],"listen":["127.0.0.1:*"],"secrets":[{"name":"STRIPE_KEY","exposure":"env"},{"name":"CONFIG_KEY","exposure":"config"},{"name":"API_KEY","exposure":{"inject":{"header":"authorization","format":"Bearer {}","to":["https://api.example.com/*"]}}},{"name":"RAW_KEY","exposure":{"inject":{"header":"x-key","format":"{}","to":["https://*.example.com"]}}}],"kv":[],"clock":"real","tmp_bytes":"64MiB"}
     hello: hello.wasm ["/hello/*"]
     "#);
 }
@@ -129,10 +129,6 @@ fn what_is_planned_is_not_silently_ignored() {
     assert_snapshot!(function("cron = [\"* * * * *\"]"), @r"
     line 3, column 1: `cron` in [function.x] is not supported by this version of midge yet
     hint: remove `cron`
-    ");
-    assert_snapshot!(function("allow = { kv = [] }"), @r"
-    line 3, column 11: `kv` in [function.x.allow] is not supported by this version of midge yet
-    hint: remove `kv`
     ");
     assert_snapshot!(function("allow.publish = [\"receipts.*\"]"), @r"
     line 3, column 7: `publish` in [function.x.allow] is not supported by this version of midge yet

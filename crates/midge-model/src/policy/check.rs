@@ -20,7 +20,7 @@ use crate::address::HostName;
 use crate::grant::{Named, lexical};
 use crate::limits::Measure;
 use crate::quantity::format_bytes;
-use crate::{Clock, DirGrant, Grants, HttpGrant, Limits, NamespaceName, NetGrant};
+use crate::{BucketName, Clock, DirGrant, Grants, HttpGrant, Limits, NamespaceName, NetGrant};
 
 /// Entries of a rule that a verdict repeats; the line number finds the others.
 const ENTRIES_SHOWN_MAX: usize = 3;
@@ -91,6 +91,7 @@ pub(super) fn verdicts(
             .entries(|rule| (quoted(rule), rule.covers(name)));
         court.listed("secrets", rules.secrets.line, &entries, &quoted(name))
     }));
+    verdicts.extend(grants.kv.iter().map(|name| court.bucket(name)));
     verdicts.extend(court.clock(grants.clock));
     verdicts.extend(grants.tmp_bytes.map(|bytes| court.tmp(bytes)));
     verdicts.extend(grants.env.keys().map(|name| court.env(name)));
@@ -276,6 +277,12 @@ impl Court<'_> {
         }
     }
 
+    fn bucket(&self, name: &BucketName) -> PolicyVerdict {
+        let rule = &self.rules.kv;
+        let entries = rule.entries(|rule| (quoted(rule), rule.covers(name)));
+        self.listed("kv", rule.line, &entries, &quoted(name))
+    }
+
     /// A verdict only on who asks for more than everybody has.
     fn clock(&self, asked: Clock) -> Option<PolicyVerdict> {
         let rule = &self.rules.clock;
@@ -443,6 +450,7 @@ fn unwritten_list(key: &str, allowed: bool) -> &'static str {
     match (key, allowed) {
         ("dns", _) => "any name",
         ("secrets", _) => "any secret",
+        ("kv", _) => "any bucket",
         ("private", _) => "what is not public stays out of reach",
         ("listen", true) => "any address",
         ("listen", false) => "no listening",

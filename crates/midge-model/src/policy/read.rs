@@ -9,7 +9,7 @@
 use toml::de::DeTable;
 
 use super::hosts::HostRule;
-use super::rules::{DirRule, Rule, Rules, SecretPattern};
+use super::rules::{BucketPattern, DirRule, Rule, Rules, SecretPattern};
 use super::{Policy, TOP};
 use crate::document::{
     self, Entry, Keys, Lines, Located, Problem, at, entries, in_order, read_list, read_texts,
@@ -25,8 +25,8 @@ const TOP_KEYS: Keys = Keys {
 };
 const RULE_KEYS: Keys = Keys {
     known: &[
-        "http", "tcp", "udp", "dns", "listen", "dirs", "secrets", "private", "hosts", "clock",
-        "tmp", "limits", "env",
+        "http", "tcp", "udp", "dns", "listen", "dirs", "secrets", "kv", "private", "hosts",
+        "clock", "tmp", "limits", "env",
     ],
     planned: &[],
 };
@@ -95,6 +95,7 @@ fn read_rules(
             "listen" => rules.listen = Rule::written(document::read_net(entry)?, line),
             "dirs" => rules.dirs = Rule::written(read_dirs(entry)?, line),
             "secrets" => rules.secrets = Rule::written(read_secrets(entry)?, line),
+            "kv" => rules.kv = Rule::written(read_kv(entry)?, line),
             "private" => rules.private = Rule::written(read_private(entry)?, line),
             "hosts" => rules.hosts = Rule::written(Some(read_hosts(entry)?), line),
             "clock" => rules.clock = Rule::written(document::read_clock(entry)?, line),
@@ -151,6 +152,12 @@ fn read_hosts(entry: Entry<'_, '_>) -> Result<Vec<HostRule>, Located> {
 fn read_secrets(entry: Entry<'_, '_>) -> Result<Vec<SecretPattern>, Located> {
     read_texts(entry, "a list such as `[\"STRIPE_*\"]`", |text| {
         SecretPattern::parse(text).ok_or_else(|| Problem::SecretPattern(text.to_owned()))
+    })
+}
+
+fn read_kv(entry: Entry<'_, '_>) -> Result<Vec<BucketPattern>, Located> {
+    read_texts(entry, "a list such as `[\"carts\", \"shop-*\"]`", |text| {
+        BucketPattern::parse(text).ok_or_else(|| Problem::BucketPattern(text.to_owned()))
     })
 }
 

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use super::PrivateGrant;
 use super::hosts::HostRule;
-use crate::grant::{TMP_BYTES_MAX, is_env_name, lexical};
-use crate::{Clock, DirGrant, DirMode, Grants, HttpGrant, Limits, NameGrant, NetGrant};
+use crate::grant::{BUCKET_NAME_BYTES_MAX, TMP_BYTES_MAX, is_bucket_byte, is_env_name, lexical};
+use crate::{BucketName, Clock, DirGrant, DirMode, Grants, HttpGrant, Limits, NameGrant, NetGrant};
 
 /// The most that one namespace's functions may be granted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +28,7 @@ pub(super) struct Rules {
     pub(super) listen: Rule<Vec<NetGrant>>,
     pub(super) dirs: Rule<Vec<DirRule>>,
     pub(super) secrets: Rule<Vec<SecretPattern>>,
+    pub(super) kv: Rule<Vec<BucketPattern>>,
     pub(super) private: Rule<Vec<PrivateGrant>>,
     /// Whether a grant that writes a private address, or `localhost`, may go there without
     /// an entry in `private`. No key: only who types on this machine can mean it.
@@ -64,6 +65,11 @@ pub(super) struct DirRule {
 #[serde(transparent)]
 pub(super) struct SecretPattern(String);
 
+/// Names of buckets: one, or all that begin alike (`carts-*`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct BucketPattern(String);
+
 /// The most of each limit, and the lines of those that somebody wrote, by key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -82,6 +88,7 @@ impl Rules {
             listen: Rule::unwritten(Vec::new()),
             dirs: Rule::unwritten(Vec::new()),
             secrets: Rule::unwritten(vec![SecretPattern::any()]),
+            kv: Rule::unwritten(vec![BucketPattern::any()]),
             private: Rule::unwritten(Vec::new()),
             private_as_written: false,
             hosts: Rule::unwritten(None),
@@ -177,14 +184,44 @@ impl SecretPattern {
     }
 
     pub(super) fn covers(&self, name: &str) -> bool {
-        match self.0.strip_suffix('*') {
-            Some(front) => name.starts_with(front),
-            None => self.0 == name,
-        }
+        begins_as(&self.0, name)
+    }
+}
+
+/// Whether a name is what a pattern says: itself, or what begins as it does before its `*`.
+fn begins_as(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(front) => name.starts_with(front),
+        None => pattern == name,
     }
 }
 
 impl fmt::Display for SecretPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl BucketPattern {
+    fn any() -> Self {
+        Self("*".to_owned())
+    }
+
+    /// A name, or the beginning of names with a `*` behind it.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let front = text.strip_suffix('*').unwrap_or(text);
+        let is_front = !front.is_empty()
+            && front.len() <= BUCKET_NAME_BYTES_MAX
+            && front.bytes().all(is_bucket_byte);
+        (text == "*" || is_front).then(|| Self(text.to_owned()))
+    }
+
+    pub(super) fn covers(&self, name: &BucketName) -> bool {
+        begins_as(&self.0, name.as_str())
+    }
+}
+
+impl fmt::Display for BucketPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }

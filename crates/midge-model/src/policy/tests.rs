@@ -66,6 +66,7 @@ fn everything() -> Grants {
         dns: vec!["*.example.com".parse().unwrap()],
         listen: vec!["127.0.0.1:8080".parse().unwrap()],
         secrets: vec![SecretGrant::new("STRIPE_KEY", SecretExposure::Env).unwrap()],
+        kv: vec!["carts".parse().unwrap()],
         clock: Clock::Real,
         tmp_bytes: Some(64 << 20),
     }
@@ -90,6 +91,8 @@ fn without_a_policy_a_node_allows_what_is_public_and_its_own() {
         hint: write `dirs = [{ host = "/srv/shop", mode = "rw" }]` below [namespace.shop] in a file for `--policy`
     allowed secrets STRIPE_KEY
         no `secrets` in the default policy: any secret
+    allowed kv carts
+        no `kv` in the default policy: any bucket
     allowed clock real
         no `clock` in the default policy: any clock
     allowed tmp 64MiB
@@ -116,6 +119,8 @@ fn who_types_is_allowed_everything() {
         no `dirs` in the policy of `midge run`: any host folder
     allowed secrets STRIPE_KEY
         no `secrets` in the policy of `midge run`: any secret
+    allowed kv carts
+        no `kv` in the policy of `midge run`: any bucket
     allowed clock real
         no `clock` in the policy of `midge run`: any clock
     allowed tmp 64MiB
@@ -137,6 +142,7 @@ fn a_verdict_names_the_line_that_decided() {
         listen  = ["127.0.0.1:1024-65535"]
         dirs    = [{ host = "/srv", mode = "rw" }]
         secrets = ["STRIPE_*"]
+        kv = ["shop-*"]
         clock   = "coarse"
         tmp     = "32MiB"
         env     = false
@@ -159,15 +165,18 @@ fn a_verdict_names_the_line_that_decided() {
         policy.toml line 8: dirs = [{ host = "/srv", mode = "rw" }]
     allowed secrets STRIPE_KEY
         policy.toml line 9: secrets = ["STRIPE_*"]
+    REFUSED kv carts
+        policy.toml line 10: kv = ["shop-*"]
+        hint: add "carts" to `kv` in line 10 of policy.toml
     REFUSED clock real
-        policy.toml line 10: clock = "coarse"
-        hint: leave `clock` out of the manifest, or write `clock = "real"` in line 10 of policy.toml
+        policy.toml line 11: clock = "coarse"
+        hint: leave `clock` out of the manifest, or write `clock = "real"` in line 11 of policy.toml
     REFUSED tmp 64MiB
-        policy.toml line 11: tmp = "32MiB"
-        hint: write `tmp = "32MiB"` in the manifest, or write `tmp = "64MiB"` in line 11 of policy.toml
+        policy.toml line 12: tmp = "32MiB"
+        hint: write `tmp = "32MiB"` in the manifest, or write `tmp = "64MiB"` in line 12 of policy.toml
     REFUSED env LOG
-        policy.toml line 12: env = false
-        hint: leave `LOG` out of the manifest, or write `env = true` in line 12 of policy.toml
+        policy.toml line 13: env = false
+        hint: leave `LOG` out of the manifest, or write `env = true` in line 13 of policy.toml
     "#);
 }
 
@@ -303,7 +312,7 @@ proptest! {
         for policy in [Policy::serve_default(), Policy::operator()] {
             let verdicts = policy.check(&shop(), &grants, &Limits::SAFE);
             let asked = grants.http.len() + grants.tcp.len() + grants.udp.len() + grants.dns.len()
-                + grants.listen.len() + grants.dirs.len() + grants.secrets.len()
+                + grants.listen.len() + grants.dirs.len() + grants.secrets.len() + grants.kv.len()
                 + usize::from(grants.clock == Clock::Real)
                 + usize::from(grants.tmp_bytes.is_some());
             prop_assert_eq!(verdicts.len(), asked + Limits::SAFE.rows().len());

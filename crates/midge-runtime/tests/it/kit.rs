@@ -20,7 +20,7 @@ use midge_runtime::{
 };
 use midge_sandbox::{
     Allocation, ArtifactCache, Deployment, DnsConfig, LoadedFunction, Lookup, NodePowers,
-    PowersConfig, RootsConfig, Sandbox, SandboxConfig, compile,
+    PowersConfig, Rehearsal, RootsConfig, Sandbox, SandboxConfig, compile,
 };
 use tokio::sync::Notify;
 use tokio::task::LocalSet;
@@ -56,6 +56,7 @@ impl Source {
             roots: RootsConfig::System,
             tmp_dir: std::env::temp_dir(),
             learn: false,
+            rehearsal: Rehearsal::default(),
         };
         let config = SandboxConfig {
             allocation: Allocation::Pooling,

@@ -9,6 +9,18 @@ use std::fmt;
 use midge_model::IsolationLevel;
 use serde::Serialize;
 
+use crate::imports::{self, CANDIDATE_RELEASED_AS_IT_WAS};
+
+/// What is called, in which versions, a release first: for who exports another version.
+pub(crate) const CALLED: &[(&str, &[&str])] = &[
+    ("wasi:http/incoming-handler", &["0.2"]),
+    ("wasi:http/handler", &["0.3", CANDIDATE_RELEASED_AS_IT_WAS]),
+    (
+        "wasi:cli/run",
+        &["0.2", "0.3", CANDIDATE_RELEASED_AS_IT_WAS],
+    ),
+];
+
 /// How a file is run. Detected, never declared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -62,9 +74,12 @@ impl Contract {
 }
 
 /// Whether an export is of the release that `prefix` names. A release candidate
-/// (`0.3.0-rc-2026-03-15`) is another interface with the same beginning.
+/// (`0.3.0-rc-2026-01-06`) is another interface with the same beginning, unless nothing changed.
 fn is_release(prefix: &str, export: &str) -> bool {
-    export
+    let Some((name, version)) = export.rsplit_once('@') else {
+        return false;
+    };
+    format!("{name}@{}", imports::as_released(version))
         .strip_prefix(prefix)
         .is_some_and(|patch| patch.bytes().all(|byte| byte.is_ascii_digit()))
 }
@@ -88,10 +103,9 @@ mod tests {
 
     #[test]
     fn a_release_candidate_is_another_interface() {
-        assert_eq!(
-            Contract::of_exports(&["wasi:http/handler@0.3.0-rc-2026-03-15"]),
-            None
-        );
+        let handler = |version| Contract::of_exports(&[&format!("wasi:http/handler@{version}")]);
+        assert_eq!(handler("0.3.0-rc-2026-01-06"), None);
+        assert_eq!(handler("0.3.0-rc-2026-03-15"), Some(Contract::Http03));
         let both = ["wasi:cli/run@0.2.6", "wasi:http/incoming-handler@0.2.12"];
         assert_eq!(Contract::of_exports(&both), Some(Contract::Http02));
     }

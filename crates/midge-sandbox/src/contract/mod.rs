@@ -24,6 +24,7 @@ use wasmtime_wasi::p3::bindings::CommandPre as Command03Pre;
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wasmtime_wasi_http::p3::bindings::ServicePre;
 
+pub(crate) use self::detect::CALLED;
 pub use self::detect::Contract;
 
 use crate::body::GuestBody;

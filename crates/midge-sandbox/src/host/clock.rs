@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use midge_model::Clock;
+use midge_model::rehearsal::Now;
 use wasmtime_wasi::clocks::{MonotonicClock, WallClock};
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtxBuilder};
 
@@ -19,21 +20,45 @@ const STEP: Duration = Duration::from_nanos(STEP_NANOS);
 const STEP_NANOS: u64 = 1_000_000;
 
 /// Gives a guest its clocks.
-pub(crate) fn grant(clock: Clock, wasi: &mut WasiCtxBuilder) {
-    match clock {
+///
+/// With `now` its wall clock shows that; what it measures and waits for is real time all the same.
+pub(crate) fn grant(clock: Clock, now: Option<Now>, wasi: &mut WasiCtxBuilder) {
+    let moved = now.map(|now| Moved(now, WallClock::new()));
+    match (clock, moved) {
         // The engine's default.
-        Clock::Real => {}
-        Clock::Coarse => {
-            wasi.wall_clock(Coarse(WallClock::new()))
-                .monotonic_clock(Coarse(MonotonicClock::new()));
+        (Clock::Real, None) => {}
+        (Clock::Real, Some(moved)) => {
+            wasi.wall_clock(moved);
         }
+        (Clock::Coarse, None) => {
+            wasi.wall_clock(Coarse(WallClock::new()));
+        }
+        (Clock::Coarse, Some(moved)) => {
+            wasi.wall_clock(Coarse(moved));
+        }
+    }
+    if clock == Clock::Coarse {
+        wasi.monotonic_clock(Coarse(MonotonicClock::new()));
+    }
+}
+
+/// A clock that shows another time.
+struct Moved(Now, WallClock);
+
+impl HostWallClock for Moved {
+    fn resolution(&self) -> Duration {
+        self.1.resolution()
+    }
+
+    fn now(&self) -> Duration {
+        self.0.shown(self.1.now())
     }
 }
 
 /// A clock with longer steps.
 struct Coarse<C>(C);
 
-impl HostWallClock for Coarse<WallClock> {
+impl<C: HostWallClock> HostWallClock for Coarse<C> {
     fn resolution(&self) -> Duration {
         self.0.resolution().max(STEP)
     }

@@ -73,9 +73,23 @@ pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
 
 /// The value of a secret that is granted in this way.
 fn value(powers: &Powers, key: &str) -> Option<String> {
+    value_if(powers, key, |exposure| *exposure == SecretExposure::Config)
+}
+
+/// The value of a secret that the guest may read, in whichever way.
+pub(crate) fn readable(powers: &Powers, key: &str) -> Option<String> {
+    value_if(powers, key, |exposure| {
+        matches!(exposure, SecretExposure::Config | SecretExposure::Env)
+    })
+}
+
+fn value_if(
+    powers: &Powers,
+    key: &str,
+    is_meant: impl Fn(&SecretExposure) -> bool,
+) -> Option<String> {
     let mut secrets = powers.grants.secrets.iter();
-    let granted = secrets
-        .any(|secret| secret.name == key && matches!(secret.exposure, SecretExposure::Config));
+    let granted = secrets.any(|secret| secret.name == key && is_meant(&secret.exposure));
     if !granted {
         return None;
     }

@@ -19,6 +19,7 @@ mod head_bound;
 mod inject;
 mod pool;
 mod route;
+mod stand_in;
 mod tls;
 
 use std::sync::{Arc, OnceLock};
@@ -26,6 +27,7 @@ use std::sync::{Arc, OnceLock};
 use http::{HeaderMap, HeaderName, Request, Response, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
+use midge_model::Use;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_util::task::AbortOnDropHandle;
 use wasmtime_wasi_http::{Error, RequestOptions, Result, WasiBody, WasiHttpHooks};
@@ -38,6 +40,7 @@ use bodies::{Presence, Receiving, Sending, Upload};
 use inject::Injections;
 use pool::{Descriptors, Target};
 use route::{Route, Timeouts};
+use stand_in::Judged;
 
 pub(crate) use budget::Budget;
 pub(crate) use code02::link as link_code02;
@@ -214,6 +217,19 @@ async fn exchange(
 ) -> Result<Response<WasiBody>> {
     let (asked, target, request) = judged(&lent, request, &upload)?;
     let timeouts = Timeouts::of(options, &lent.powers.limits);
+    let mut request = request;
+    if let Some(rehearsed) = &lent.powers.rehearsed {
+        let judged = Judged {
+            lent: &lent,
+            asked: &asked,
+            upload: &upload,
+            timeouts,
+        };
+        match Box::pin(judged.rehearse(rehearsed, request)).await? {
+            Ok(response) => return Ok(response),
+            Err(as_it_was) => request = as_it_was,
+        }
+    }
     let route = Route {
         lent: &lent,
         target,
@@ -251,6 +267,17 @@ fn judged(
     let request = outgoing(lent, &asked, parts.headers, body)?;
     let target = asked.target(literal);
     Ok((asked, target, Box::new(request)))
+}
+
+/// A use is what the grants and the policy let pass, whether or not the server is there.
+fn saw(lent: &Lent, asked: &Asked) {
+    lent.powers.saw(|| Use::Http {
+        method: asked.method.to_string(),
+        https: asked.https,
+        host: asked.host.clone(),
+        port: asked.port,
+        path: asked.path().to_owned(),
+    });
 }
 
 /// Whether the invocation may send `asked`, and whether a grant names its host literally.

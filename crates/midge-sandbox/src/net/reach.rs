@@ -48,7 +48,7 @@ pub(crate) fn connectable(
 ) -> Result<Vec<SocketAddr>, OutOfReach> {
     // A watched function has wildcards for all that the policy allows; the grant that will be
     // learnt from this names the host.
-    let literal = to.literal || powers.learned.is_some();
+    let literal = to.literal || powers.is_learning;
     let mut refused = None;
     let mut allowed = Vec::with_capacity(addresses.len());
     for &address in addresses {

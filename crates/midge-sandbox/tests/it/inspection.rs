@@ -61,8 +61,8 @@ fn a_component_for_another_world_is_told_what_midge_calls() {
 #[test]
 fn an_unknown_import_is_named_with_its_version() {
     assert_snapshot!(check_fixture("unknown-import.wasm"), @r"
-    error: component imports `acme:widget/thing@1.2.0`, which this host does not have
-    hint: compose the component with one that exports this interface, or build it for a `wasi:http` or `wasi:cli` world
+    error: component imports `acme:widget/thing@1.2.0` (`spin`), which this host does not have
+    hint: compose it with a component that exports this: `wac plug FILE.wasm --plug OTHER.wasm -o WHOLE.wasm`
     ");
 }
 

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,8 +16,9 @@ use midge_model::{
 };
 use midge_sandbox::{
     Aborted, Allocation, Answer, ArtifactCache, Caller, Deployment, DnsConfig, Instance,
-    Invocation, KeepsNone, LoadError, LoadedFunction, Lookup, NodePowers, Permit, PowersConfig,
-    RequestBody, ResponseBody, RootsConfig, Sandbox, SandboxConfig, UsageCells, compile,
+    Invocation, KeepsNone, KeyValues, LoadError, LoadedFunction, Lookup, NodePowers, Permit,
+    PowersConfig, Rehearsal, RequestBody, ResponseBody, RootsConfig, Sandbox, SandboxConfig,
+    UsageCells, compile,
 };
 use tokio::task::LocalSet;
 use tokio::time::Instant;
@@ -36,6 +38,7 @@ pub(crate) struct Guest {
     secrets: BTreeMap<String, SecretText>,
     usage: Option<UsageCells>,
     powers: PowersConfig,
+    values: Option<Arc<dyn KeyValues>>,
 }
 
 /// A whole answer.
@@ -74,6 +77,7 @@ impl Guest {
             secrets: BTreeMap::new(),
             usage: None,
             powers: powers(),
+            values: None,
         }
     }
 
@@ -108,6 +112,12 @@ impl Guest {
     /// Counts its folders with a quota where others do.
     pub(crate) fn usage(mut self, usage: UsageCells) -> Self {
         self.usage = Some(usage);
+        self
+    }
+
+    /// Lets it keep values here.
+    pub(crate) fn values(mut self, values: Arc<dyn KeyValues>) -> Self {
+        self.values = Some(values);
         self
     }
 
@@ -149,7 +159,10 @@ impl Guest {
     }
 
     pub(crate) fn try_load(self) -> Result<Rc<LoadedFunction>, LoadError> {
-        let powers = NodePowers::new(self.powers.clone()).unwrap();
+        let mut powers = NodePowers::new(self.powers.clone()).unwrap();
+        if let Some(values) = &self.values {
+            powers = powers.with_values(Arc::clone(values));
+        }
         let sandbox = Sandbox::new(&CONFIG, powers).unwrap();
         self.load_into(&sandbox)
     }
@@ -189,6 +202,7 @@ pub(crate) fn powers() -> PowersConfig {
         roots: RootsConfig::System,
         tmp_dir: std::env::temp_dir(),
         learn: false,
+        rehearsal: Rehearsal::default(),
     }
 }
 

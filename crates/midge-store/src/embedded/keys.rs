@@ -10,14 +10,19 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use midge_model::NamespaceName;
 use rusqlite::{Connection, params};
 
 use super::database::Database;
 use super::sql::{self, doing};
 use crate::{
-    BUCKET_BYTES_MAX, BUCKET_ENTRIES_MAX, Bucket, ENTRIES_LIST_MAX, ENTRY_BYTES_MAX,
-    ENTRY_KEY_BYTES_MAX, Entry, Expect, Keys, SetError, StoreError, Version,
+    BUCKET_BYTES_MAX, BUCKET_ENTRIES_MAX, Bucket, BucketUse, ENTRIES_LIST_MAX, Entry, Expect, Keys,
+    SetError, StoreError, Version,
+    key_value::{check_entry, check_key, sum},
 };
+
+/// Entries that one write of clearing takes away.
+const CLEARED_AT_ONCE_MAX: usize = 1_000;
 
 /// The key-value of an open store.
 #[derive(Debug)]
@@ -46,11 +51,7 @@ impl Keys for EmbeddedKeys {
         value: Bytes,
         expect: Expect,
     ) -> Result<Version, SetError> {
-        check_key(key)?;
-        if value.len() > ENTRY_BYTES_MAX {
-            let length_bytes = value.len();
-            return Err(SetError::TooLarge { length_bytes });
-        }
+        check_entry(key, &value)?;
         let (bucket, key) = (name(bucket), key.to_owned());
         let swap = move |connection: &Connection| {
             let found = version(connection, &bucket, &key).map_err(doing("read an entry"))?;
@@ -102,31 +103,68 @@ impl Keys for EmbeddedKeys {
         let (bucket, key) = (name(bucket), key.to_owned());
         let increment = move |connection: &Connection| {
             let found = entry(connection, &bucket, &key).map_err(doing("read an entry"))?;
-            let number = found.map_or(Some(0), |found| number(&found.value));
-            let number = number.ok_or(SetError::NotANumber)?;
-            let sum = number.checked_add(by).ok_or(SetError::Overflow)?;
+            let sum = sum(found.as_ref().map(|found| &*found.value), by)?;
             write(connection, &bucket, &key, sum.to_string().as_bytes())?;
             Ok(sum)
         };
         self.database.write(increment).await
+    }
+
+    async fn buckets(
+        &self,
+        namespace: &NamespaceName,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<BucketUse>, StoreError> {
+        let front = format!("{namespace}/");
+        let after = format!("{front}{}", after.unwrap_or_default());
+        let limit = sql::limit(limit.min(ENTRIES_LIST_MAX));
+        let list = move |connection: &mut Connection| {
+            // `0` comes right behind `/`.
+            let sql = "SELECT substr(name, length(?1) + 1), entries, bytes FROM bucket \
+                       WHERE name > ?2 AND name < substr(?1, 1, length(?1) - 1) || '0' \
+                       ORDER BY name LIMIT ?3";
+            sql::all(connection, sql, params![front, after, limit], |row| {
+                let name: String = row.get(0)?;
+                let count = |column| row.get(column).map(sql::from_sql);
+                Ok((name, count(1)?, count(2)?))
+            })
+        };
+        let found = self.database.read("list buckets", list).await?.into_iter();
+        let found = found.filter_map(|(name, entries, bytes)| {
+            let name = name.parse().ok()?;
+            Some(BucketUse {
+                name,
+                entries,
+                bytes,
+            })
+        });
+        Ok(found.collect())
+    }
+
+    async fn clear(&self, bucket: &Bucket) -> Result<u64, StoreError> {
+        let mut cleared = 0;
+        loop {
+            let bucket = name(bucket);
+            // In parts, because other writes wait for each.
+            let clear = move |connection: &Connection| {
+                let sql = "DELETE FROM entry WHERE rowid IN \
+                           (SELECT rowid FROM entry WHERE bucket = ?1 LIMIT ?2)";
+                let params = params![bucket, sql::limit(CLEARED_AT_ONCE_MAX)];
+                sql::execute(connection, sql, params).map_err(doing("clear a bucket"))
+            };
+            let taken: usize = self.database.write(clear).await?;
+            cleared += taken as u64;
+            if taken < CLEARED_AT_ONCE_MAX {
+                return Ok(cleared);
+            }
+        }
     }
 }
 
 /// The bucket's name in the tables. A namespace's name has no slash.
 fn name(bucket: &Bucket) -> String {
     format!("{}/{}", bucket.namespace(), bucket.name())
-}
-
-fn check_key(key: &str) -> Result<(), SetError> {
-    if (1..=ENTRY_KEY_BYTES_MAX).contains(&key.len()) {
-        return Ok(());
-    }
-    let length_bytes = key.len();
-    Err(SetError::BadKey { length_bytes })
-}
-
-fn number(value: &[u8]) -> Option<i64> {
-    str::from_utf8(value).ok()?.parse().ok()
 }
 
 fn entry(connection: &Connection, bucket: &str, key: &str) -> rusqlite::Result<Option<Entry>> {

@@ -58,18 +58,7 @@ macro_rules! every_case {
             lists_are_in_order_and_in_pages
             uploads_of_one_artifact_do_not_meet
         }
-        $crate::contract::cases! { $fresh, keys:
-            a_value_comes_back
-            any_text_is_a_key
-            buckets_and_namespaces_are_apart
-            a_swap_wants_what_is_there
-            versions_never_come_twice
-            a_number_grows
-            what_is_no_number_does_not_grow
-            of_many_increments_none_is_lost
-            lists_are_in_order_and_in_pages
-            keys_and_values_have_bounds
-        }
+        $crate::contract::every_case_of_keys! { $fresh }
         $crate::contract::cases! { $fresh, queue:
             a_message_is_leased_once_and_gone_when_acked
             messages_come_in_the_order_they_were_pushed
@@ -109,6 +98,26 @@ macro_rules! every_case {
     };
 }
 
+/// Those about keys, which a back end may have alone.
+macro_rules! every_case_of_keys {
+    ($fresh:path) => {
+        $crate::contract::cases! { $fresh, keys:
+            a_value_comes_back
+            any_text_is_a_key
+            buckets_and_namespaces_are_apart
+            a_swap_wants_what_is_there
+            versions_never_come_twice
+            a_number_grows
+            what_is_no_number_does_not_grow
+            of_many_increments_none_is_lost
+            lists_are_in_order_and_in_pages
+            keys_and_values_have_bounds
+            buckets_that_hold_something_are_listed
+            a_cleared_bucket_is_empty
+        }
+    };
+}
+
 macro_rules! cases {
     ($fresh:path, $about:ident: $($case:ident)*) => {
         mod $about {
@@ -123,4 +132,4 @@ macro_rules! cases {
     };
 }
 
-pub(crate) use {cases, every_case};
+pub(crate) use {cases, every_case, every_case_of_keys};

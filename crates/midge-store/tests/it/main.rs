@@ -14,6 +14,7 @@ mod contract;
 mod crash;
 mod embedded;
 mod kit;
+mod memory;
 mod model;
 mod size;
 mod stores;

@@ -11,8 +11,8 @@ use std::str::FromStr;
 use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
 use midge_model::{
-    DirGrant, EnvVar, Grants, HttpGrant, NameGrant, NetGrant, PrivateGrant, SecretExposure,
-    SecretGrant, SecretGrantError,
+    BucketName, DirGrant, EnvVar, Grants, HttpGrant, NameGrant, NetGrant, PrivateGrant,
+    SecretExposure, SecretGrant, SecretGrantError,
 };
 
 /// What functions may touch, besides what their manifest grants.
@@ -47,6 +47,10 @@ pub(crate) struct GrantArgs {
     /// Names it may look up, besides those in the three above; can be repeated.
     #[arg(long, value_name = "NAME")]
     pub(crate) allow_dns: Vec<NameGrant>,
+
+    /// Bucket that it may keep values in, such as `default`; can be repeated.
+    #[arg(long, value_name = "BUCKET")]
+    pub(crate) allow_kv: Vec<BucketName>,
 
     /// A private address, block or name that grants may lead to; can be repeated.
     #[arg(long, value_name = "ADDRESS|BLOCK|NAME")]

@@ -51,19 +51,10 @@ fn answer(args: &CompilerArgs, source: &[u8]) -> anyhow::Result<Compiled> {
             message: chain(&error),
             hint: error.hint(),
         },
-        Err(error) => {
-            let hint = match &error {
-                CompileError::Inspect(error) => error.hint(),
-                CompileError::Cache(_)
-                | CompileError::Componentize { .. }
-                | CompileError::Invalid { .. }
-                | CompileError::Unlinkable { .. } => None,
-            };
-            Compiled::Refused {
-                message: chain(&error),
-                hint,
-            }
-        }
+        Err(error) => Compiled::Refused {
+            message: chain(&error),
+            hint: error.hint(),
+        },
     })
 }
 

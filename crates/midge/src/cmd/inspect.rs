@@ -3,7 +3,8 @@
 //! Contract, size, digest, makers, imports with what each could reach and what it
 //! would need for that, exports, the limits it would run under and the bounds that
 //! hold for every instance. Telling them from the bytes is the sandbox; this only lays
-//! them out.
+//! them out. Last, whether the types of the imports are this host's: for that an engine is made, of
+//! the smallest kind, and none of the file's code is compiled.
 //!
 //! **Invariant:** text from inside the file is printed without its control
 //! characters.
@@ -13,7 +14,10 @@ use std::path::Path;
 use anyhow::Context as _;
 use midge_model::Limits;
 use midge_model::quantity::format_bytes;
-use midge_sandbox::{Bound, Import, Inspection, Producer, bounds, inspect};
+use midge_sandbox::{
+    Allocation, Bound, Engine, Import, Inspection, Producer, SandboxConfig, bounds, check_types,
+    inspect,
+};
 use serde::{Serialize, Serializer};
 
 use super::Ending;
@@ -44,6 +48,13 @@ pub(super) fn run(args: &InspectArgs) -> anyhow::Result<Ending> {
     // Said last: the report is true, and shows the other imports too.
     inspection
         .check_imports()
+        .map_err(hinted)
+        .with_context(in_file)?;
+    let engine = Engine::new(&SandboxConfig {
+        allocation: Allocation::OnDemand,
+        instances_max: 1,
+    })?;
+    check_types(&engine, &source)
         .map_err(hinted)
         .with_context(in_file)?;
     Ok(Ending::Done)
@@ -114,7 +125,10 @@ fn producer(producer: &Producer) -> String {
 fn import(import: &Import) -> String {
     let name = import.full_name();
     match (import.provided, import.needs_grant, import.reaches) {
-        (false, _, _) => format!("{name} (this host does not have it)"),
+        (false, _, _) => match import.versions_here().as_slice() {
+            [] => format!("{name} (this host does not have it)"),
+            versions => format!("{name} (this host has {})", versions.join(" and ")),
+        },
         (true, Some(grant), Some(reaches)) => {
             format!("{name} (could reach {reaches}; denied without a grant: {grant})")
         }
@@ -135,6 +149,7 @@ mod tests {
         Import {
             name,
             version,
+            functions: Vec::new(),
             provided: true,
             needs_grant,
             reaches: needs_grant.map(|_| "HTTP servers"),

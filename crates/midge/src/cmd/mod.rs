@@ -7,19 +7,23 @@
 
 mod audit;
 mod bench;
+mod build;
 mod compile;
 mod compiler;
 mod completions;
 mod context;
 pub(crate) mod deploy;
+mod dev;
 mod doctor;
 pub(crate) mod fault;
 mod inspect;
 mod invoke;
+mod kv;
 mod list;
 mod login;
 mod logs;
 mod namespace;
+mod new;
 mod policy;
 mod quota;
 mod remove;
@@ -31,6 +35,7 @@ mod serve;
 mod session;
 mod show;
 mod store;
+mod test;
 mod token;
 mod traffic;
 mod worker;
@@ -77,6 +82,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<Ending> {
 
 fn dispatch(args: Args) -> anyhow::Result<Ending> {
     match args.command {
+        Command::New(args) => new::run(&args),
+        Command::Build(args) => build::run(&args),
+        Command::Test(args) => test::run(*args),
+        Command::Dev(args) => dev::run(*args),
         Command::Run(args) => run::run(*args),
         Command::Serve(args) => serve::run(*args),
         Command::Deploy(args) => deploy::run(&args),
@@ -88,6 +97,7 @@ fn dispatch(args: Args) -> anyhow::Result<Ending> {
         Command::Traffic(args) => traffic::run(&args),
         Command::Logs(args) => logs::run(&args),
         Command::Invoke(args) => invoke::run(*args),
+        Command::Kv(args) => kv::run(args),
         Command::Secret(args) => secret::run(args),
         Command::Token(args) => token::run(args),
         Command::Namespace(args) => namespace::run(args),

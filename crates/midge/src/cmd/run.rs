@@ -12,16 +12,19 @@ mod asked;
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use midge_ingress::{IngressConfig, Tls};
-use midge_model::{Revision, Traffic};
+use midge_model::Revision;
 use midge_sandbox::{NodePowers, PowersConfig, SandboxConfig, UsagePage};
+use midge_store::{Embedded, Keys, MemoryKeys};
 
-use self::asked::Asked;
+pub(super) use self::asked::Asked;
 use super::Ending;
+use super::dev::{Reloading, Serving, Try};
 use super::fault::hinted;
 use crate::cli::RunArgs;
 use crate::config::{self, RunConfig, TlsPaths};
@@ -30,10 +33,9 @@ use crate::learn::Learned;
 use crate::log::{Format, LogConfig};
 use crate::observed::Observed;
 use crate::prepare::{Prepared, prepare};
-use crate::protocol::{FOLDERS_MAX, FunctionKey, Plan, Shared};
-use crate::supervisor::{
-    self, Beside, Compiler, Components, NativeCode, Node, Progress, Roster, WantedFunction,
-};
+use crate::protocol::{FOLDERS_MAX, Plan, Shared};
+use crate::supervisor::{self, Beside, Compiler, Components, NativeCode, Node, Progress, Roster};
+use crate::values::ValuesDoor;
 use crate::{log, machine, say};
 
 /// What every worker's door allows; see `IngressConfig` for what each bound means.
@@ -61,17 +63,15 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<Ending> {
     let config = RunConfig::new(args).map_err(hinted)?;
     let _log = log::start(&config.log, None);
     machine::raise_descriptor_limit();
-    super::block_on(serve(config))?
+    super::block_on(serve(config, None))?
 }
 
-async fn serve(mut config: RunConfig) -> anyhow::Result<Ending> {
+/// Serves until told to stop; with somebody who tries functions out, each change of theirs.
+pub(super) async fn serve(mut config: RunConfig, tried: Option<Try>) -> anyhow::Result<Ending> {
     let asked = Asked::read(&mut config)?;
     check_tls(config.tls.as_ref())?;
-    let powers = config
-        .powers
-        .under(asked.policy.clone(), config::temporary_folder());
-    // Each worker makes its own; whether they can be made is known before anything is compiled.
-    drop(NodePowers::new(powers.clone())?);
+    let powers = powers(&config, &asked, tried.as_ref())?;
+    let kept = keep_values(config.kv_dir.as_deref())?;
     let (cache, sandbox) = super::open_cache(&config.cache_dir)?;
     let claim = supervisor::claim(config.listen).map_err(hinted)?;
     let compiler = Compiler {
@@ -87,37 +87,73 @@ async fn serve(mut config: RunConfig) -> anyhow::Result<Ending> {
     let address = listener
         .local_addr()
         .context("read the listening address")?;
-    let mut ready = Ready::new(address, &config, &prepared.revisions);
+    let ready = Ready::new(address, &config, &prepared.revisions);
     let plan = plan(&config, sandbox, powers);
     let counters = supervisor::page::counters(plan.workers).context("make the page of counters")?;
     let usage =
         supervisor::page::usage(plan.workers).context("make the page of folders' counts")?;
     let roster = roster(&asked.functions, &prepared, (&usage, plan.workers))?;
+    let (learn, grace, workers) = (config.powers.learn.clone(), config.grace, config.workers);
+    // Who learns lets functions open what nobody granted them.
+    let granted = learn.is_none().then(|| Arc::clone(&roster));
+    let values = ValuesDoor::open(kept, granted).context("start the thread for values")?;
     let components = components(&asked.functions, &prepared);
+    let reloading = tried.map(|tried| {
+        let with = (cache.clone(), compiler.clone(), progress.clone());
+        let serving = serving(&asked.functions, &prepared);
+        Reloading::new(tried, config, with, Arc::clone(&roster), serving)
+    });
+    let mut beside = Aside { ready, reloading };
     let node = Node {
         plan,
         roster,
         native: NativeCode::new(cache, compiler, components, progress),
         observed: Arc::new(Observed::new(midge_store::now())),
+        values,
         relay: None,
         learned: Learned::of(asked.functions.iter().map(|function| &function.name)),
         shared: Shared {
             listener,
+            values: None,
             internal: None,
             counters,
             usage,
         },
-        workers: config.workers,
-        grace: config.grace,
+        workers,
+        grace,
         is_service: false,
     };
-    let life = supervisor::supervise(node, &mut ready)
+    let life = supervisor::supervise(node, &mut beside)
         .await
         .map_err(hinted)?;
-    if let Some(to) = &config.powers.learn {
+    if let Some(to) = &learn {
         asked.write_learned(&life.learned, to)?;
     }
     Ok(conclude(life.ending))
+}
+
+/// What workers lend to functions. Each makes its own; whether they can be made is known before
+/// anything is compiled.
+fn powers(config: &RunConfig, asked: &Asked, tried: Option<&Try>) -> anyhow::Result<PowersConfig> {
+    let policy = asked.policy.clone();
+    let mut powers = config.powers.under(policy, config::temporary_folder());
+    if let Some(tried) = tried {
+        powers.rehearsal.clone_from(&tried.rehearsal);
+    }
+    drop(NodePowers::new(powers.clone())?);
+    Ok(powers)
+}
+
+/// Where functions keep values: in a folder, or in memory until the node ends.
+fn keep_values(folder: Option<&Path>) -> anyhow::Result<Arc<dyn Keys>> {
+    match folder {
+        None => Ok(Arc::new(MemoryKeys::default())),
+        Some(folder) => {
+            let store = Embedded::open(folder);
+            let store = store.with_context(|| format!("keep values in `{}`", folder.display()))?;
+            Ok(store.keys)
+        }
+    }
 }
 
 /// A certificate that cannot be used is known before anything is compiled.
@@ -136,21 +172,23 @@ fn roster(
 ) -> anyhow::Result<Arc<Roster>> {
     let usage = UsagePage::map(usage, workers, FOLDERS_MAX);
     let roster = Roster::new(Some(usage.context("share the counts of folders")?), true);
-    for (function, revision) in functions.iter().zip(&prepared.revisions) {
-        let wanted = WantedFunction {
-            key: FunctionKey {
-                namespace: revision.namespace.clone(),
-                function: revision.function.clone(),
-            },
-            traffic: Traffic::all_to(revision.number),
-            revisions: vec![Arc::new(revision.clone())],
-            secrets: function.secrets.clone(),
-            version: 0,
-        };
-        roster.set(wanted).context("give each function its place")?;
+    for serving in serving(functions, prepared) {
+        roster
+            .set(serving.wanted(0))
+            .context("give each function its place")?;
     }
     roster.complete();
     Ok(roster)
+}
+
+/// Each function as it is served first.
+fn serving(functions: &[Function], prepared: &Prepared) -> Vec<Serving> {
+    let both = functions.iter().zip(&prepared.revisions);
+    let serving = both.map(|(function, revision)| Serving {
+        revision: revision.clone(),
+        secrets: function.secrets.clone(),
+    });
+    serving.collect()
 }
 
 /// Where native code can be made from again, should the cache be wiped.
@@ -270,15 +308,25 @@ impl Ready {
     }
 }
 
-impl Beside for Ready {
+/// What goes on beside the workers.
+struct Aside {
+    ready: Ready,
+    /// For `midge dev`.
+    reloading: Option<Reloading>,
+}
+
+impl Beside for Aside {
     fn ready(&mut self) {
-        self.announce();
+        self.ready.announce();
     }
 
     fn reload(&mut self) {}
 
     async fn broken(&mut self) -> String {
-        pending().await
+        match &mut self.reloading {
+            Some(reloading) => reloading.follow().await,
+            None => pending().await,
+        }
     }
 
     async fn close(&mut self, _: Duration) {}

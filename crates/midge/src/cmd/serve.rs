@@ -38,6 +38,7 @@ use crate::protocol::{FOLDERS_MAX, Plan, Shared};
 use crate::supervisor::{
     self, Compiler, Components, InternalDoor, NativeCode, Node, Progress, Roster,
 };
+use crate::values::ValuesDoor;
 use crate::{log, machine, policy, say};
 
 /// The file with the keys of secrets, in the store.
@@ -89,8 +90,7 @@ async fn serve(mut config: ServeConfig, relay: Option<Arc<Relay>>) -> anyhow::Re
     let (cache, sandbox) = super::open_cache(&config.cache_dir)?;
     let doors = open_doors(&config).await?;
     let pages = Pages::new(config.workers.count())?;
-    let usage = UsagePage::map(&pages.usage, config.workers.count(), FOLDERS_MAX);
-    let roster = Roster::new(Some(usage.context("share the counts of folders")?), false);
+    let roster = pages.roster(config.workers.count())?;
     let observed = Arc::new(Observed::new(midge_store::now()));
     let compiler = Compiler {
         cache_dir: config.cache_dir.clone(),
@@ -115,6 +115,7 @@ async fn serve(mut config: ServeConfig, relay: Option<Arc<Relay>>) -> anyhow::Re
         observed: Arc::clone(&observed),
         policy: policy.clone().with_data_root(&config.data_root),
     });
+    let values = kept.open_values(&roster)?;
     let announcement = Announcement::new(&config, &doors)?;
     let control = Control::new(ControlParts {
         store: kept.store,
@@ -137,6 +138,7 @@ async fn serve(mut config: ServeConfig, relay: Option<Arc<Relay>>) -> anyhow::Re
         roster,
         native,
         observed,
+        values,
         relay,
         learned: Learned::default(),
         shared: pages.shared(doors.functions, doors.internal_listener),
@@ -175,6 +177,15 @@ fn open_control(
 struct Kept {
     store: Store,
     vault: Arc<Mutex<Vault>>,
+}
+
+impl Kept {
+    /// Where workers ask for values of functions.
+    fn open_values(&self, roster: &Arc<Roster>) -> anyhow::Result<ValuesDoor> {
+        let keys = Arc::clone(&self.store.keys);
+        let values = ValuesDoor::open(keys, Some(Arc::clone(roster)));
+        values.context("start the thread for values")
+    }
 }
 
 fn open_kept(config: &mut ServeConfig) -> anyhow::Result<Kept> {
@@ -248,10 +259,18 @@ impl Pages {
         })
     }
 
+    /// A roster of so many workers, which counts folders in these pages.
+    fn roster(&self, workers: usize) -> anyhow::Result<Arc<Roster>> {
+        let usage = UsagePage::map(&self.usage, workers, FOLDERS_MAX);
+        let usage = usage.context("share the counts of folders")?;
+        Ok(Roster::new(Some(usage), false))
+    }
+
     /// What workers share, these pages and the doors.
     fn shared(self, listener: TcpListener, internal: UnixListener) -> Shared {
         Shared {
             listener,
+            values: None,
             internal: Some(internal),
             counters: self.counters,
             usage: self.usage,

@@ -41,8 +41,11 @@ fn inherited() -> anyhow::Result<Shared> {
         .take_tcp_listener(0)
         .context("take the listening socket")?
         .context("no listening socket: this command is for `midge` itself to start")?;
+    let values = sockets
+        .take_custom(1, libc::AF_UNIX, libc::SOCK_STREAM, "socket for values")
+        .context("take the socket for values")?;
     let internal = sockets
-        .take_unix_listener(1)
+        .take_unix_listener(2)
         .context("take the node's own socket")?;
     // Opened by name a second time: owning a descriptor by its number cannot be done safely.
     let page = |number| {
@@ -51,6 +54,7 @@ fn inherited() -> anyhow::Result<Shared> {
     };
     Ok(Shared {
         listener,
+        values,
         internal,
         counters: page(COUNTERS_FD).context("take the page of counters")?,
         usage: page(USAGE_FD).context("take the page of folders' counts")?,

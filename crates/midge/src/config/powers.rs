@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use midge_model::{Grants, Policy, PrivateGrant};
-use midge_sandbox::{DnsConfig, PowersConfig, RootsConfig};
+use midge_sandbox::{DnsConfig, PowersConfig, Rehearsal, RootsConfig};
 
 use crate::cli::{GrantArgs, SecretSource};
 
@@ -53,6 +53,7 @@ impl Lent {
             roots: self.roots.clone(),
             tmp_dir,
             learn,
+            rehearsal: Rehearsal::default(),
         }
     }
 }
@@ -98,6 +99,7 @@ impl PowersChoice {
             tcp: typed.allow_tcp,
             udp: typed.allow_udp,
             dns: typed.allow_dns,
+            kv: typed.allow_kv,
             tmp_bytes: typed.tmp,
             ..Grants::default()
         };

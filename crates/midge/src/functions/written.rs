@@ -22,6 +22,8 @@ pub(crate) struct Written {
     pub(crate) name: FunctionName,
     /// The file it is in.
     pub(crate) component: PathBuf,
+    /// The command line that builds it, where somebody said.
+    pub(crate) build: Option<String>,
     /// Which requests it answers; none where nobody said.
     pub(crate) routes: Vec<Route>,
     /// The limits it wants different.
@@ -41,6 +43,7 @@ impl Written {
         Self {
             name: FunctionName::from_file_stem(&stem),
             component: path.to_owned(),
+            build: None,
             routes: Vec::new(),
             limits: LimitsPatch::default(),
             isolation: None,
@@ -55,6 +58,7 @@ impl Written {
             name,
             component: folder.join(&spec.component),
             grants: spec.grants(),
+            build: spec.build,
             routes: spec.routes,
             limits: spec.limits,
             isolation: spec.isolation,
@@ -133,6 +137,7 @@ fn with_typed(mut grants: Grants, typed: &Grants) -> Grants {
     add(&mut grants.tcp, &typed.tcp);
     add(&mut grants.udp, &typed.udp);
     add(&mut grants.dns, &typed.dns);
+    add(&mut grants.kv, &typed.kv);
     grants.tmp_bytes = typed.tmp_bytes.or(grants.tmp_bytes);
     grants
 }

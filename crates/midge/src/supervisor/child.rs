@@ -26,7 +26,7 @@ use crate::config;
 use crate::log::Relay;
 use crate::protocol::{
     CHANNEL_LINES, COUNTERS_FD, Event, INTERNAL_FD, LISTENER_FD, Lines, Plan, SILENT_MAX, Shared,
-    UP_LINE_BYTES_MAX, USAGE_FD, add_line, to_line,
+    UP_LINE_BYTES_MAX, USAGE_FD, VALUES_FD, add_line, to_line,
 };
 
 /// Orders are written together up to about as much as a pipe holds.
@@ -88,7 +88,7 @@ impl Drop for Handle {
 /// The system gave no process; try again later.
 pub(super) fn start_process(
     plan: &Plan,
-    shared: &Shared,
+    shared: Shared,
     mail: Mailbox,
     reports: mpsc::Sender<Report>,
 ) -> io::Result<Handle> {
@@ -99,11 +99,11 @@ pub(super) fn start_process(
         .stderr(Stdio::inherit());
     // Ctrl-C goes to a terminal's whole group: only the supervisor shall hear it, workers are told.
     command.process_group(0);
-    let sockets = 1 + usize::from(shared.internal.is_some());
+    let sockets = 2 + usize::from(shared.internal.is_some());
     command.env("LISTEN_FDS", sockets.to_string());
     command
         .as_std_mut()
-        .fd_mappings(descriptors(shared)?)
+        .fd_mappings(descriptors(shared))
         .expect("numbers that differ do not collide");
     let child = command.spawn()?;
     let pid = child.id();
@@ -156,13 +156,14 @@ pub(super) fn start_task(
 }
 
 /// What the child finds open besides the standard three.
-fn descriptors(shared: &Shared) -> io::Result<Vec<FdMapping>> {
+fn descriptors(shared: Shared) -> Vec<FdMapping> {
     let Shared {
         listener,
+        values,
         internal,
         counters,
         usage,
-    } = shared.try_clone()?;
+    } = shared;
     let map = |parent_fd: OwnedFd, child_fd| FdMapping {
         parent_fd,
         child_fd,
@@ -172,8 +173,9 @@ fn descriptors(shared: &Shared) -> io::Result<Vec<FdMapping>> {
         map(counters.into(), COUNTERS_FD),
         map(usage.into(), USAGE_FD),
     ];
+    all.extend(values.map(|values| map(values.into(), VALUES_FD)));
     all.extend(internal.map(|internal| map(internal.into(), INTERNAL_FD)));
-    Ok(all)
+    all
 }
 
 /// Our own binary with a hidden subcommand, and of our environment only what is harmless.

@@ -27,6 +27,7 @@ use crate::learn::Learned;
 use crate::log::Relay;
 use crate::observed::Observed;
 use crate::protocol::{CHANNEL_LINES, Event, FunctionKey, Order, Plan, Shared};
+use crate::values::ValuesDoor;
 
 /// How long a worker may take to exit once it was told to cut what is left.
 const END_WAIT: Duration = Duration::from_secs(2);
@@ -48,6 +49,8 @@ pub(super) struct Fleet {
     native: Rc<NativeCode>,
     /// What they tell of their guests, and how they are.
     observed: Arc<Observed>,
+    /// Where they ask for values of functions.
+    values: ValuesDoor,
     /// Where lines of guests in this very process come from.
     relay: Option<Arc<Relay>>,
     /// What watched functions were seen to use.
@@ -97,6 +100,7 @@ impl Fleet {
             native,
             observed,
             relay,
+            values,
             learned,
             ..
         } = node;
@@ -108,6 +112,7 @@ impl Fleet {
             native,
             observed,
             relay,
+            values,
             in_process: workers == Workers::InProcess,
             places: (0..template.workers).map(Place::empty).collect(),
             template,
@@ -317,13 +322,15 @@ impl Fleet {
         };
         let reporter = self.reporter.clone();
         let mail = self.roster.join(place.worker);
-        let started = if self.in_process {
-            let shared = shared.try_clone();
-            let relay = self.relay.clone();
-            shared.map(|shared| child::start_task(plan, (shared, relay), mail, reporter))
-        } else {
-            child::start_process(&plan, shared, mail, reporter)
-        };
+        let values = self.values.connect();
+        let shared = values.and_then(|values| shared.for_worker(values));
+        let started = shared.and_then(|shared| match self.in_process {
+            true => {
+                let relay = self.relay.clone();
+                Ok(child::start_task(plan, (shared, relay), mail, reporter))
+            }
+            false => child::start_process(&plan, shared, mail, reporter),
+        });
         let handle = match started {
             Ok(handle) => handle,
             Err(error) => {

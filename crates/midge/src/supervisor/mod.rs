@@ -51,6 +51,7 @@ use crate::learn::Learned;
 use crate::log::Relay;
 use crate::observed::Observed;
 use crate::protocol::{Order, Plan, Shared};
+use crate::values::ValuesDoor;
 
 /// Everything that a node is made of, ready to start.
 #[derive(Debug)]
@@ -63,6 +64,8 @@ pub(crate) struct Node {
     pub(crate) native: Rc<NativeCode>,
     /// What is seen of the workers and their guests.
     pub(crate) observed: Arc<Observed>,
+    /// Where workers ask for values of functions.
+    pub(crate) values: ValuesDoor,
     /// Where lines of guests in this very process come from.
     pub(crate) relay: Option<Arc<Relay>>,
     /// What watched functions were seen to use.

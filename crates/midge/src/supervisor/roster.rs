@@ -18,7 +18,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use midge_model::{Digest, Revision, RevisionNumber, SecretText, Traffic};
+use midge_model::{
+    BucketName, Digest, NamespaceName, Revision, RevisionNumber, SecretText, Traffic,
+};
 use midge_runtime::FUNCTIONS_MAX;
 use midge_sandbox::UsagePage;
 
@@ -248,6 +250,23 @@ impl Roster {
             let mut revisions = planned.revisions.iter();
             revisions.any(|planned| planned.revision.digest == *digest)
         })
+    }
+
+    /// Whether some function of a namespace is granted this bucket.
+    pub(crate) fn grants_bucket(&self, namespace: &NamespaceName, bucket: &BucketName) -> bool {
+        let state = self.lock();
+        let own = state
+            .functions
+            .iter()
+            .filter(|(key, _)| key.namespace == *namespace);
+        let planned = own.filter_map(|(_, entry)| entry.planned.as_ref());
+        let mut revisions = planned.flat_map(|planned| &planned.revisions);
+        revisions.any(|planned| planned.revision.grants.kv.contains(bucket))
+    }
+
+    /// The number of the last order; what is served changes with it.
+    pub(crate) fn last_order(&self) -> u64 {
+        self.lock().seq
     }
 
     /// How many functions are to be served.

@@ -94,6 +94,25 @@ fn a_component_is_inspected_in_two_columns() {
     ");
 }
 
+/// Nothing is compiled for that: there is no code in it.
+#[test]
+fn inspect_tells_types_that_do_not_fit() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = r#"(component
+        (import "wasi:clocks/wall-clock@0.2.30" (instance
+            (export "leap-seconds" (func (result u64)))))
+        (instance $handler)
+        (export "wasi:http/incoming-handler@0.2.30" (instance $handler)))"#;
+    std::fs::write(folder.path().join("later.wat"), text).unwrap();
+    let told = midge_in(folder.path(), &["inspect", "later.wat"]);
+    let (_, stderr) = told.split_once("--- stderr\n").unwrap();
+    assert_snapshot!(stderr, @r"
+    error: `later.wat`: component imports `leap-seconds` of `wasi:clocks/wall-clock@0.2.30`, which this host's version 0.2.12 does not have
+
+    hint: build it for version 0.2.12, or ask a newer Midge
+    ");
+}
+
 #[test]
 fn a_core_module_is_inspected_too() {
     assert_snapshot!(inspect("command01-plain.wasm"), @r"
@@ -194,9 +213,9 @@ fn what_cannot_be_run_is_inspected_and_then_refused() {
                host-call arguments 16MiB
                random at once 64KiB
     --- stderr
-    error: `unknown-import.wasm`: component imports `acme:widget/thing@1.2.0`, which this host does not have
+    error: `unknown-import.wasm`: component imports `acme:widget/thing@1.2.0` (`spin`), which this host does not have
 
-    hint: compose the component with one that exports this interface, or build it for a `wasi:http` or `wasi:cli` world
+    hint: compose it with a component that exports this: `wac plug FILE.wasm --plug OTHER.wasm -o WHOLE.wasm`
     ");
 }
 

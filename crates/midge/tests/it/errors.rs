@@ -41,9 +41,9 @@ fn an_import_that_the_host_does_not_have_is_named() {
     exit: 1
     --- stdout
     --- stderr
-    error: function unknown-import: `unknown-import.wasm`: component imports `acme:widget/thing@1.2.0`, which this host does not have
+    error: function unknown-import: `unknown-import.wasm`: component imports `acme:widget/thing@1.2.0` (`spin`), which this host does not have
 
-    hint: compose the component with one that exports this interface, or build it for a `wasi:http` or `wasi:cli` world
+    hint: compose it with a component that exports this: `wac plug FILE.wasm --plug OTHER.wasm -o WHOLE.wasm`
     ");
 }
 
@@ -53,7 +53,7 @@ fn a_core_module_without_start_is_refused() {
     exit: 1
     --- stdout
     --- stderr
-    error: function no-start: `no-start.wasm`: core module has no `_start`, so there is nothing to run
+    error: function no-start: `no-start.wasm`: core module has no `_start`, so there is nothing to run; it exports `main`
 
     hint: build a command (a `main` function) for wasm32-wasip1, or a component that exports `wasi:http/incoming-handler`
     ");

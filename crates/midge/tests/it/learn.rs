@@ -180,3 +180,14 @@ fn who_uses_nothing_is_told_so_on_stdout() {
     assert!(midge.wait_for_exit().success(), "{}", midge.said());
     assert_snapshot!(fs::read_to_string(data).unwrap(), @"# [function.idle.allow]: it used nothing that has to be granted");
 }
+
+#[tokio::test]
+async fn a_bucket_that_was_opened_is_learnt() {
+    let world = World::start();
+    let site = site(&manifest("http02-kv.wasm", ""));
+    let learnt = learn(&site, &world, &["/?open=carts&set=a:x".to_owned()]).await;
+    assert_snapshot!(learnt, @r#"
+    [function.shop.allow]
+    kv = ["carts"]
+    "#);
+}

@@ -300,3 +300,25 @@ fn a_doctor_finds_instances_fresh() {
         assert!(text.contains(row), "{row:?} in {text}");
     }
 }
+
+#[tokio::test]
+async fn values_are_in_memory_until_the_end_or_in_a_folder_for_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = folder.path().join("values");
+    let kept = kept.to_str().unwrap();
+    let count = async |flags: &[&str]| {
+        let midge = server("http02-kv.wasm").args(flags.iter().copied()).start();
+        ask(&midge, "open=default&increment=n").await;
+        ask(&midge, "open=default&increment=n").await
+    };
+    let memory = ["--workers", "2", "--allow-kv", "default"];
+    let on_disk = ["--workers", "1", "--allow-kv", "default", "--kv-dir", kept];
+    assert_eq!(count(&memory).await, "ok\nok 2\n");
+    assert_eq!(count(&memory).await, "ok\nok 2\n");
+    assert_eq!(count(&on_disk).await, "ok\nok 2\n");
+    assert_eq!(count(&on_disk).await, "ok\nok 4\n");
+    assert_eq!(
+        count(&[]).await,
+        "error access-denied\n".to_owned() + "error nothing is open\n"
+    );
+}

@@ -15,3 +15,4 @@ mod many;
 mod secrets;
 mod seen;
 mod tls;
+mod values;

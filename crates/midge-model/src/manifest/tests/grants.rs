@@ -45,6 +45,19 @@ fn a_folder_with_a_quota_can_be_written() {
 }
 
 #[test]
+fn a_bucket_is_named() {
+    let kv = |list: &str| function(&format!("allow.kv = {list}"));
+    assert_snapshot!(kv("[\"carts\", \"Carts\"]"), @"line 3, column 22: bucket `Carts` is not 1 to 63 of `a`-`z`, `0`-`9`, `-` and `_`");
+    assert_snapshot!(kv("[\"carts-*\"]"), @"line 3, column 13: bucket `carts-*` is not 1 to 63 of `a`-`z`, `0`-`9`, `-` and `_`");
+    assert_snapshot!(kv("\"carts\""), @r#"line 3, column 12: `kv` in [function.x.allow] is text, write a list such as `["carts"]`"#);
+    let many: Vec<_> = (0..257).map(|number| format!("\"b{number}\"")).collect();
+    assert_snapshot!(kv(&format!("[{}]", many.join(","))), @r"
+    line 3, column 12: `kv` in [function.x.allow] has 257 entries, the most are 256
+    hint: write fewer and wider ones: `*.example.com` for hosts, `/v1/*` for paths
+    ");
+}
+
+#[test]
 fn a_secret_says_how_it_is_exposed() {
     let secrets = |entry: &str| function(&format!("allow.secrets = [{entry}]"));
     assert_snapshot!(secrets("\"stripe-key\""), @"line 3, column 18: secret name `stripe-key` is not a letter or `_` followed by letters, digits and `_`");

@@ -22,7 +22,7 @@ fn rules(lines: &str) -> String {
 
 /// Lines that are often rules.
 pub(super) fn line() -> impl Strategy<Value = String> {
-    let list = "(http|tcp|udp|dns|listen|secrets|private|hosts|dirs) = \\[(\"(https://)?[a-z*.]{1,6}(:[0-9]{1,3})?\"|\"10.0.0.0/8\"|\\{ host = \"/[a-z]{0,2}\" \\})?\\]";
+    let list = "(http|tcp|udp|dns|listen|secrets|kv|private|hosts|dirs) = \\[(\"(https://)?[a-z*.]{1,6}(:[0-9]{1,3})?\"|\"10.0.0.0/8\"|\\{ host = \"/[a-z]{0,2}\" \\})?\\]";
     let other = "(clock = \"(real|coarse)\"|tmp = \"[0-9]MiB\"|env = (true|false)|limits.(memory = \"[0-9]{2}MiB\"|weight = [0-9]))";
     prop_oneof![list, other]
 }
@@ -65,6 +65,8 @@ fn a_rule_says_its_line_and_what_would_be_right() {
     assert_snapshot!(rules("dns = [\"10.0.0.1\"]"), @"line 2, column 8: dns grant `10.0.0.1` is an address, which needs no looking up; write it into `tcp` or `udp` with its port");
     assert_snapshot!(rules("secrets = [\"stripe-*\"]"), @"line 2, column 12: secret `stripe-*` is not a name such as `STRIPE_KEY`, or how names begin, such as `STRIPE_*`");
     assert_snapshot!(rules("secrets = [\"*_KEY\"]"), @"line 2, column 12: secret `*_KEY` is not a name such as `STRIPE_KEY`, or how names begin, such as `STRIPE_*`");
+    assert_snapshot!(rules("kv = [\"carts\", \"shop-*\", \"*\", \"Shop-*\"]"), @"line 2, column 31: bucket `Shop-*` is not a name such as `carts`, or how names begin, such as `carts-*`");
+    assert_snapshot!(rules("kv = [\"\"]"), @"line 2, column 7: bucket `` is not a name such as `carts`, or how names begin, such as `carts-*`");
     assert_snapshot!(rules("clock = \"fine\""), @"line 2, column 9: clock `fine` is unknown, write `coarse` or `real`");
     assert_snapshot!(rules("tmp = \"8GiB\""), @"line 2, column 7: tmp of `8GiB` is out of range, write `0B` to `4GiB`");
     assert_snapshot!(rules("env = \"no\""), @r#"line 2, column 7: `env` in [namespace."*"] is text, write `true` or `false`"#);

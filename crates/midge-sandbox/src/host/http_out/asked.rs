@@ -88,6 +88,11 @@ impl Asked {
         self.path_and_query.path()
     }
 
+    /// The query.
+    pub(super) fn query(&self) -> Option<&str> {
+        self.path_and_query.query()
+    }
+
     /// Where a connection for it leads; `literal` says how its host was judged.
     pub(super) fn target(&self, literal: bool) -> Target {
         Target {

@@ -305,7 +305,7 @@ impl Drop for Receiving {
 }
 
 /// Takes a frame's bytes out of what the invocation may still move.
-fn takes(lent: &Lent, frame: &Frame<Bytes>) -> bool {
+pub(super) fn takes(lent: &Lent, frame: &Frame<Bytes>) -> bool {
     let bytes = match (frame.data_ref(), frame.trailers_ref()) {
         (Some(data), _) => data.len(),
         (None, Some(trailers)) => trailers

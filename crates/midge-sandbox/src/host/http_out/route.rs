@@ -16,7 +16,7 @@ use std::time::Duration;
 use http::{Method, Request, Response, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use midge_model::{Limits, Use};
+use midge_model::Limits;
 use tokio::time::{timeout, timeout_at};
 use wasmtime_wasi_http::{Error, RequestOptions};
 
@@ -180,16 +180,8 @@ impl Route<'_> {
         Ok(addresses)
     }
 
-    /// A use is what the grants and the policy let pass, whether or not the server is there.
     fn saw(&self) {
-        let asked = self.asked;
-        self.lent.powers.saw(|| Use::Http {
-            method: asked.method.to_string(),
-            https: asked.https,
-            host: asked.host.clone(),
-            port: asked.port,
-            path: asked.path().to_owned(),
-        });
+        super::saw(self.lent, self.asked);
     }
 
     fn refused(&self, refused: &OutOfReach) -> Error {

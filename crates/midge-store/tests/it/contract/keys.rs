@@ -1,10 +1,8 @@
 //! Key-value: atomic, within its bounds, apart by bucket.
 
 use bytes::Bytes;
-use midge_model::NamespaceName;
-use midge_store::{
-    Bucket, ENTRY_BYTES_MAX, ENTRY_KEY_BYTES_MAX, Expect, Keys, SetError, Store, Version,
-};
+use midge_model::{ENTRY_BYTES_MAX, ENTRY_KEY_BYTES_MAX, NamespaceName};
+use midge_store::{Bucket, Expect, Keys, SetError, Store, Version};
 
 fn bucket(namespace: &str, name: &str) -> Bucket {
     let namespace: NamespaceName = namespace.parse().unwrap();
@@ -151,4 +149,40 @@ pub(crate) async fn keys_and_values_have_bounds(store: &Store) {
     let larger = Bytes::from(vec![0; ENTRY_BYTES_MAX + 1]);
     let refused = keys.set(&carts(), "large", larger).await.unwrap_err();
     assert!(matches!(refused, SetError::TooLarge { .. }), "{refused}");
+}
+
+pub(crate) async fn buckets_that_hold_something_are_listed(store: &Store) {
+    let keys = &*store.keys;
+    let one = || Bytes::from_static(b"one");
+    for name in ["b", "a", "c"] {
+        keys.set(&bucket("shop", name), "k", one()).await.unwrap();
+    }
+    // Names that begin alike, and one that comes right behind in order.
+    for namespace in ["shop-2", "sho", "shoq"] {
+        keys.set(&bucket(namespace, "x"), "k", one()).await.unwrap();
+    }
+    keys.delete(&bucket("shop", "c"), "k").await.unwrap();
+    let shop: NamespaceName = "shop".parse().unwrap();
+    let found = keys.buckets(&shop, None, 10).await.unwrap();
+    let found: Vec<_> = found
+        .iter()
+        .map(|found| (found.name.as_str(), found.entries, found.bytes))
+        .collect();
+    assert_eq!(found, [("a", 1, 4), ("b", 1, 4)]);
+    let next = keys.buckets(&shop, Some("a"), 1).await.unwrap();
+    assert_eq!(next[0].name.as_str(), "b");
+    let empty: NamespaceName = "empty".parse().unwrap();
+    assert_eq!(keys.buckets(&empty, None, 10).await.unwrap(), []);
+}
+
+pub(crate) async fn a_cleared_bucket_is_empty(store: &Store) {
+    let keys = &*store.keys;
+    let sets = (0..1_001).map(|number| async move { set(keys, &number.to_string(), "x").await });
+    futures::future::join_all(sets).await;
+    let other = bucket("shop", "orders");
+    keys.set(&other, "a", Bytes::new()).await.unwrap();
+    assert_eq!(keys.clear(&carts()).await.unwrap(), 1_001);
+    assert_eq!(keys.clear(&carts()).await.unwrap(), 0);
+    assert_eq!(keys.list(&carts(), None, 10).await.unwrap(), [""; 0]);
+    assert_eq!(value(keys, &other, "a").await.as_deref(), Some(""));
 }

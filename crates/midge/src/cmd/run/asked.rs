@@ -19,11 +19,11 @@ use crate::secrets::Secrets;
 use crate::{policy, say};
 
 /// What functions ask for, and what they are allowed.
-pub(super) struct Asked {
+pub(in crate::cmd) struct Asked {
     /// The functions, with all they were granted.
-    pub(super) functions: Vec<Function>,
+    pub(in crate::cmd) functions: Vec<Function>,
     /// The most that they may be granted.
-    pub(super) policy: Policy,
+    pub(in crate::cmd) policy: Policy,
     /// Where the manifest lies; `None` for a single component.
     folder: Option<PathBuf>,
 }
@@ -34,7 +34,7 @@ impl Asked {
     /// # Errors
     ///
     /// The first thing that is wrong; nothing was started.
-    pub(super) fn read(config: &mut RunConfig) -> anyhow::Result<Self> {
+    pub(in crate::cmd) fn read(config: &mut RunConfig) -> anyhow::Result<Self> {
         let manifest = functions::manifest_at(&config.path).map_err(hinted)?;
         let learning = config.powers.learn.is_some();
         if let (true, None, Some(manifest)) = (learning, &config.powers.policy.file, &manifest) {
@@ -75,7 +75,11 @@ impl Asked {
     /// # Errors
     ///
     /// It could not be written; then it stands on stdout.
-    pub(super) fn write_learned(&self, learned: &Learned, to: &LearnTo) -> anyhow::Result<()> {
+    pub(in crate::cmd) fn write_learned(
+        &self,
+        learned: &Learned,
+        to: &LearnTo,
+    ) -> anyhow::Result<()> {
         let tables = learned.to_toml(&self.functions, self.folder.as_deref());
         match to {
             LearnTo::Stdout => say::data(&tables)?,

@@ -263,3 +263,125 @@ async fn a_store_is_checked_and_backed_up_beside_its_node_and_restored() {
     error: there is a store in `other` already, move it away or give another folder
     ");
 }
+
+#[test]
+fn values_are_set_shown_listed_and_deleted() {
+    let node = Node::start();
+    assert_snapshot!(node.run(&["kv", "list"]), @r"
+    exit: 0
+    --- stdout
+    --- stderr
+    no values in namespace default
+    ");
+    assert_snapshot!(node.run(&["kv", "set", "carts", "a", "one"]), @r"
+    exit: 0
+    --- stdout
+    --- stderr
+    set a in bucket carts, 3B
+    ");
+    let token = node.token();
+    let piped = node
+        .prepare(&token, &["kv", "set", "carts", "b/c", "-"])
+        .stdin(b"\0two\n");
+    assert_snapshot!(node.shown(piped), @r"
+    exit: 0
+    --- stdout
+    --- stderr
+    set b/c in bucket carts, 5B
+    ");
+    fs::write(node.home.path().join("value"), "three").unwrap();
+    node.run(&["kv", "set", "carts", "c", "@value"]);
+    assert_snapshot!(node.run(&["kv", "get", "carts", "c"]), @r"
+    exit: 0
+    --- stdout
+    three--- stderr
+    ");
+    assert_snapshot!(node.run(&["kv", "list", "carts"]), @r"
+    exit: 0
+    --- stdout
+    a
+    b/c
+    c
+    --- stderr
+    ");
+    assert_snapshot!(node.run(&["kv", "list", "carts", "--json"]), @r#"
+    exit: 0
+    --- stdout
+    {"key":"a"}
+    {"key":"b/c"}
+    {"key":"c"}
+    --- stderr
+    "#);
+    assert_snapshot!(node.run(&["kv", "list"]), @r"
+    exit: 0
+    --- stdout
+    carts  3  18B
+    --- stderr
+    ");
+}
+
+#[test]
+fn values_are_not_lost_by_a_slip() {
+    let node = Node::start();
+    for key in ["a", "c"] {
+        node.run(&["kv", "set", "carts", key, "three"]);
+    }
+    assert_snapshot!(node.run(&["kv", "get", "carts", "d"]), @r"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: bucket `carts` of namespace `default` has no key `d`
+
+    hint: midge kv list carts --namespace default
+    ");
+    assert_snapshot!(node.run(&["kv", "get", "Carts", "d"]), @r"
+    exit: 2
+    --- stdout
+    --- stderr
+    error: invalid value 'Carts' for '<BUCKET>': bucket `Carts` is not 1 to 63 of `a`-`z`, `0`-`9`, `-` and `_`
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(node.run(&["kv", "delete", "carts", "a"]), @r"
+    exit: 0
+    --- stdout
+    --- stderr
+    deleted a from bucket carts
+    ");
+    assert_snapshot!(node.run(&["kv", "delete", "carts"]), @r"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: everything in bucket `carts` would be forgotten, and nobody said yes
+
+    hint: name a key, or type: midge kv delete carts --yes
+    ");
+    assert_snapshot!(node.run(&["kv", "delete", "carts", "--yes"]), @r"
+    exit: 0
+    --- stdout
+    --- stderr
+    nothing is left in bucket carts of namespace default
+    ");
+    assert_snapshot!(node.run(&["kv", "list", "carts"]), @r"
+    exit: 0
+    --- stdout
+    --- stderr
+    no keys in bucket carts of namespace default
+    ");
+    let viewer = node.run(&[
+        "token", "create", "look", "--role", "viewer", "-n", "default",
+    ]);
+    let viewer = stdout(&viewer).trim().to_owned();
+    assert_snapshot!(node.run_as(&viewer, &["kv", "set", "carts", "a", "one"]), @r"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: role `viewer` may not put entry
+    ");
+    let audit = node.run(&["audit", "--json"]);
+    assert!(
+        audit.contains("put_entry") && audit.contains("carts/a"),
+        "{audit}"
+    );
+    assert!(!audit.contains("three"), "{audit}");
+}

@@ -251,9 +251,9 @@ fn the_first_failure_stops_a_deploy_and_says_what_is_there() {
     deployed a r1, compiled in N ms
     deployed: a
     not deployed: b, c
-    error: deploy b: component imports `acme:widget/thing@1.2.0`, which this host does not have
+    error: deploy b: component imports `acme:widget/thing@1.2.0` (`spin`), which this host does not have
 
-    hint: compose the component with one that exports this interface, or build it for a `wasi:http` or `wasi:cli` world
+    hint: compose it with a component that exports this: `wac plug FILE.wasm --plug OTHER.wasm -o WHOLE.wasm`
     ");
     assert_snapshot!(node.run(&["list"]), @r"
     exit: 0

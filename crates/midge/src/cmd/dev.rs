@@ -1,0 +1,257 @@
+//! `midge dev [PATH]`: serves functions while they are being written.
+//!
+//! `midge run` (`run.rs`), and beside it: watch, build, put the new revision in place of the one
+//! before. What a file is made of is `dev/sources.rs`, building is `build.rs`.
+//!
+//! **Invariant:** what served last goes on serving until what comes after it can be served; a
+//! mistake in a source or in the manifest is shown and changes nothing.
+
+mod sources;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use midge_build::Optimize;
+use midge_model::{FunctionName, Revision, RevisionNumber, SecretText, Traffic};
+use midge_sandbox::{ArtifactCache, Rehearsal};
+use tokio::time::Instant;
+
+use self::sources::Sources;
+use super::fault::{hint_of, hinted};
+use super::run::{self, Asked};
+use super::{Ending, build};
+use crate::cli::DevArgs;
+use crate::config::RunConfig;
+use crate::functions::{self, Buildable};
+use crate::prepare::{Prepared, prepare};
+use crate::protocol::FunctionKey;
+use crate::supervisor::{Compiler, Progress, Roster, WantedFunction};
+use crate::{log, machine, say};
+
+/// How long workers may take to load what was built before it is taken for served.
+const SERVED_WITHIN: Duration = Duration::from_secs(30);
+
+/// Serves and reloads until told to stop.
+pub(super) fn run(args: DevArgs) -> anyhow::Result<Ending> {
+    if args.run.end_with_parent {
+        machine::die_with_parent();
+    }
+    let rehearsal = args.dials.rehearsal();
+    let config = RunConfig::new(args.run).map_err(hinted)?;
+    let _log = log::start(&config.log, None);
+    machine::raise_descriptor_limit();
+    super::block_on(async {
+        let sources = first_build(&config).await?;
+        run::serve(config, Some(Try { sources, rehearsal })).await
+    })?
+}
+
+/// What makes serving a trial.
+pub(super) struct Try {
+    sources: Sources,
+    /// How the world is bent.
+    pub(super) rehearsal: Rehearsal,
+}
+
+/// Builds until it works: nothing can be served before.
+async fn first_build(config: &RunConfig) -> anyhow::Result<Sources> {
+    let mut sources = Sources::watch(vec![config.path.clone()]).context("watch for changes")?;
+    loop {
+        match build_all(config).await {
+            Ok(()) => break,
+            // There is nothing to be mended by waiting.
+            Err(error) if !config.path.exists() => return Err(error),
+            Err(error) => tell(&error, "nothing serves yet, waiting for a change"),
+        }
+        sources.changed().await.context("watch for changes")?;
+    }
+    Ok(sources)
+}
+
+/// Builds all functions that have sources.
+async fn build_all(config: &RunConfig) -> anyhow::Result<()> {
+    if functions::is_component(&config.path) {
+        return Ok(());
+    }
+    let projects = functions::buildable(&config.path, &[]);
+    for project in projects.map_err(hinted)? {
+        if has_sources(&project) {
+            // Compilers take their time, and workers may have something to say meanwhile.
+            tokio::task::spawn_blocking(move || build::build(&project, Optimize::No))
+                .await
+                .context("build")??;
+        }
+    }
+    Ok(())
+}
+
+/// A manifest may name what somebody else built.
+fn has_sources(project: &Buildable) -> bool {
+    let Buildable { project, line } = project;
+    line.is_some() || midge_build::Language::of(project.folder()).is_some()
+}
+
+fn tell(error: &anyhow::Error, then: &str) {
+    say::error(&format!("{error:#}"), hint_of(error));
+    say::line(then);
+}
+
+/// Puts new revisions in place of those before.
+pub(super) struct Reloading {
+    sources: Sources,
+    config: RunConfig,
+    cache: ArtifactCache,
+    compiler: Compiler,
+    progress: Progress,
+    roster: Arc<Roster>,
+    /// What is served, by function.
+    serving: BTreeMap<FunctionName, Serving>,
+    /// The number of the last reload.
+    version: u64,
+}
+
+/// What is served of a function.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Serving {
+    pub(super) revision: Revision,
+    pub(super) secrets: BTreeMap<String, SecretText>,
+}
+
+impl Reloading {
+    /// Of what is served now.
+    pub(super) fn new(
+        Try { sources, .. }: Try,
+        config: RunConfig,
+        (cache, compiler, progress): (ArtifactCache, Compiler, Progress),
+        roster: Arc<Roster>,
+        serving: Vec<Serving>,
+    ) -> Self {
+        let named = serving.into_iter();
+        let named = named.map(|serving| (serving.revision.function.clone(), serving));
+        Self {
+            sources,
+            config,
+            cache,
+            compiler,
+            progress,
+            roster,
+            serving: named.collect(),
+            version: 0,
+        }
+    }
+
+    /// Follows changes; resolves when that is not possible any more.
+    pub(super) async fn follow(&mut self) -> String {
+        loop {
+            if let Err(error) = self.sources.changed().await {
+                return format!("watch for changes: {error}");
+            }
+            if let Err(error) = self.reload().await {
+                tell(&error, "what served before goes on");
+            }
+        }
+    }
+
+    async fn reload(&mut self) -> anyhow::Result<()> {
+        build_all(&self.config).await?;
+        let begun = Instant::now();
+        let asked = Asked::read(&mut self.config)?;
+        let prepared = prepare(
+            &asked.functions,
+            &self.cache,
+            &self.compiler,
+            &self.progress,
+        );
+        let Prepared { revisions, .. } = prepared.await.map_err(hinted)?;
+        self.version += 1;
+        let secrets = asked.functions.into_iter().map(|function| function.secrets);
+        let wanted: Vec<_> = revisions
+            .into_iter()
+            .zip(secrets)
+            .map(|(revision, secrets)| Serving { revision, secrets })
+            .collect();
+        self.remove_others(&wanted);
+        for serving in wanted {
+            let function = serving.revision.function.clone();
+            if self.put(serving).await? {
+                let took = begun.elapsed().as_millis();
+                say::line(&format!("{function} is new, {took} ms after it was built"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Functions that are not in the manifest any more.
+    fn remove_others(&mut self, wanted: &[Serving]) {
+        let is_wanted = |name: &FunctionName| {
+            let mut names = wanted.iter().map(|serving| &serving.revision.function);
+            names.any(|wanted| wanted == name)
+        };
+        let gone: Vec<_> = self
+            .serving
+            .keys()
+            .filter(|name| !is_wanted(name))
+            .cloned()
+            .collect();
+        for function in gone {
+            if let Some(serving) = self.serving.remove(&function) {
+                self.roster.remove(&key(&serving.revision), self.version);
+                say::line(&format!("{function} is gone"));
+            }
+        }
+    }
+
+    /// Has a function served so by all workers. Says whether that is new.
+    async fn put(&mut self, mut serving: Serving) -> anyhow::Result<bool> {
+        let function = serving.revision.function.clone();
+        let before = self.serving.get(&function);
+        if let Some(before) = before {
+            serving.revision.number = before.revision.number;
+            if *before == serving {
+                return Ok(false);
+            }
+            serving.revision.number = next(before.revision.number);
+        }
+        let key = key(&serving.revision);
+        let wanted = serving.clone().wanted(self.version);
+        self.roster
+            .set(wanted)
+            .with_context(|| format!("serve {function}"))?;
+        self.serving.insert(function.clone(), serving);
+        let served = self.roster.served(&key, self.version);
+        // Where a worker is being replaced, its successor begins with the new one.
+        if let Ok(served) = tokio::time::timeout(SERVED_WITHIN, served).await {
+            served
+                .context("the node is ending")?
+                .with_context(|| format!("serve {function}"))?;
+        }
+        Ok(true)
+    }
+}
+
+impl Serving {
+    /// The same as workers are to have it.
+    pub(super) fn wanted(self, version: u64) -> WantedFunction {
+        WantedFunction {
+            key: key(&self.revision),
+            traffic: Traffic::all_to(self.revision.number),
+            revisions: vec![Arc::new(self.revision)],
+            secrets: self.secrets,
+            version,
+        }
+    }
+}
+
+fn key(revision: &Revision) -> FunctionKey {
+    FunctionKey {
+        namespace: revision.namespace.clone(),
+        function: revision.function.clone(),
+    }
+}
+
+/// There are more numbers than anybody saves a file.
+fn next(number: RevisionNumber) -> RevisionNumber {
+    number.next().unwrap_or(number)
+}

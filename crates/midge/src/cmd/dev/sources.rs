@@ -1,0 +1,216 @@
+//! What a project is made of, and when that changed.
+//!
+//! The system says that something happened in a folder; what counts is whether a file is another
+//! than it was. So what builds write, and what editors write and take back, starts nothing.
+//!
+//! **Invariant:** a change that happens while a build runs is seen after it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+/// Folders that tools fill.
+const LEFT_OUT: &[&str] = &[
+    ".git",
+    ".midge",
+    ".venv",
+    "__pycache__",
+    "build",
+    "node_modules",
+    "target",
+];
+/// Files whose changes are seen; a project with more is watched as far as that.
+const FILES_MAX: usize = 20_000;
+/// An editor saves in several steps: how long it has to be quiet.
+const QUIET: Duration = Duration::from_millis(20);
+
+/// The files of some folders, and what tells each from what it was.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Snapshot {
+    files: BTreeMap<PathBuf, (Option<SystemTime>, u64)>,
+    folders: Vec<PathBuf>,
+}
+
+/// Watches files and folders.
+#[derive(Debug)]
+pub(super) struct Sources {
+    /// What is watched: folders with all in them, or single files.
+    roots: Vec<PathBuf>,
+    seen: Snapshot,
+    watcher: RecommendedWatcher,
+    watched: Vec<PathBuf>,
+    happened: mpsc::Receiver<()>,
+}
+
+impl Sources {
+    /// Watches these from now on.
+    ///
+    /// # Errors
+    ///
+    /// The system does not tell of changes.
+    pub(super) fn watch(roots: Vec<PathBuf>) -> notify::Result<Self> {
+        let (tell, happened) = mpsc::channel(1);
+        let watcher = notify::recommended_watcher(move |_| {
+            // One that is waiting already stands for all.
+            tell.try_send(()).ok();
+        })?;
+        let mut sources = Self {
+            roots: Vec::new(),
+            seen: Snapshot::default(),
+            watcher,
+            watched: Vec::new(),
+            happened,
+        };
+        sources.set_roots(roots)?;
+        Ok(sources)
+    }
+
+    /// Watches these in place of what was watched, and takes them for seen.
+    ///
+    /// # Errors
+    ///
+    /// The system does not tell of changes.
+    pub(super) fn set_roots(&mut self, roots: Vec<PathBuf>) -> notify::Result<()> {
+        self.roots = roots;
+        self.seen = Snapshot::of(&self.roots);
+        self.follow()
+    }
+
+    /// Resolves when a file is another than it was when this resolved last.
+    ///
+    /// # Errors
+    ///
+    /// The system does not tell of changes any more.
+    pub(super) async fn changed(&mut self) -> notify::Result<()> {
+        loop {
+            let now = Snapshot::of(&self.roots);
+            if now != self.seen {
+                self.seen = now;
+                return self.follow();
+            }
+            if self.happened.recv().await.is_none() {
+                return Err(notify::Error::generic("nobody tells of changes any more"));
+            }
+            while timeout(QUIET, self.happened.recv())
+                .await
+                .is_ok_and(|more| more.is_some())
+            {}
+        }
+    }
+
+    /// Has the system tell of all folders that there are now.
+    fn follow(&mut self) -> notify::Result<()> {
+        for folder in &self.watched {
+            if !self.seen.folders.contains(folder) {
+                // One that is gone is watched no more by itself.
+                drop(self.watcher.unwatch(folder));
+            }
+        }
+        for folder in &self.seen.folders {
+            if !self.watched.contains(folder) {
+                self.watcher.watch(folder, RecursiveMode::NonRecursive)?;
+            }
+        }
+        self.watched.clone_from(&self.seen.folders);
+        Ok(())
+    }
+}
+
+impl Snapshot {
+    fn of(roots: &[PathBuf]) -> Self {
+        let mut snapshot = Self::default();
+        for root in roots {
+            if root.is_dir() {
+                snapshot.add_folder(root);
+            } else {
+                snapshot.add_file(root);
+                // A file that is written anew is another one: its folder tells.
+                let folder = root.parent().filter(|folder| *folder != Path::new(""));
+                let folder = folder.unwrap_or(Path::new(".")).to_owned();
+                if !snapshot.folders.contains(&folder) {
+                    snapshot.folders.push(folder);
+                }
+            }
+        }
+        snapshot
+    }
+
+    fn add_folder(&mut self, folder: &Path) {
+        self.folders.push(folder.to_owned());
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let Ok(kind) = entry.file_type() else {
+                continue;
+            };
+            if kind.is_dir() && !is_left_out(&path) {
+                self.add_folder(&path);
+            } else if kind.is_file() {
+                self.add_file(&path);
+            }
+        }
+    }
+
+    fn add_file(&mut self, file: &Path) {
+        if self.files.len() < FILES_MAX
+            && let Ok(known) = fs::metadata(file)
+        {
+            let what = (known.modified().ok(), known.len());
+            self.files.insert(file.to_owned(), what);
+        }
+    }
+}
+
+fn is_left_out(folder: &Path) -> bool {
+    let name = folder.file_name().unwrap_or_default();
+    let is_tools = LEFT_OUT.iter().any(|left_out| name == *left_out);
+    // `midge build` fills it.
+    is_tools || folder.ends_with("wit/deps")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(20);
+    const NEVER: Duration = Duration::from_millis(300);
+
+    #[tokio::test]
+    async fn another_file_is_a_change_and_what_tools_write_is_none() {
+        let home = tempfile::tempdir().unwrap();
+        let root = home.path();
+        fs::create_dir_all(root.join("src")).unwrap();
+        fs::create_dir_all(root.join("target")).unwrap();
+        fs::write(root.join("src/main.rs"), "1").unwrap();
+        let mut sources = Sources::watch(vec![root.to_owned()]).unwrap();
+        fs::write(root.join("target/out"), "1").unwrap();
+        assert!(timeout(NEVER, sources.changed()).await.is_err());
+        fs::write(root.join("src/main.rs"), "22").unwrap();
+        timeout(SOON, sources.changed()).await.unwrap().unwrap();
+        // Folders that came later are watched, too.
+        fs::create_dir(root.join("src/more")).unwrap();
+        fs::write(root.join("src/more/a.rs"), "1").unwrap();
+        timeout(SOON, sources.changed()).await.unwrap().unwrap();
+        fs::write(root.join("src/more/a.rs"), "333").unwrap();
+        timeout(SOON, sources.changed()).await.unwrap().unwrap();
+        fs::remove_file(root.join("src/more/a.rs")).unwrap();
+        timeout(SOON, sources.changed()).await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_single_file_may_be_written_anew() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("a.wasm");
+        fs::write(&file, "1").unwrap();
+        let mut sources = Sources::watch(vec![file.clone()]).unwrap();
+        fs::write(home.path().join("other"), "1").unwrap();
+        assert!(timeout(NEVER, sources.changed()).await.is_err());
+        fs::write(home.path().join("new"), "22").unwrap();
+        fs::rename(home.path().join("new"), &file).unwrap();
+        timeout(SOON, sources.changed()).await.unwrap().unwrap();
+    }
+}

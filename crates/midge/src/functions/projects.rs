@@ -1,0 +1,89 @@
+//! Which projects a command was pointed at: functions with sources.
+//!
+//! **Invariant:** each project has one function, and a function whose sources could be meant by
+//! more than one folder is refused.
+
+use std::path::Path;
+
+use midge_build::{Language, Project};
+use midge_model::FunctionName;
+
+use super::{FunctionsError, MANIFEST, Source, source};
+
+/// A function that can be built.
+#[derive(Debug, Clone)]
+pub(crate) struct Buildable {
+    /// Its sources.
+    pub(crate) project: Project,
+    /// The manifest's command line.
+    pub(crate) line: Option<String>,
+}
+
+/// The functions at `path` that can be built: those of these names, or all.
+///
+/// A folder without a manifest is a project if a language says so: its component goes to
+/// `build/NAME.wasm`, where a manifest that `midge new` wrote has it too.
+///
+/// # Errors
+///
+/// What is wrong with the manifest, or it does not say how a function is built.
+pub(crate) fn buildable(
+    path: &Path,
+    names: &[FunctionName],
+) -> Result<Vec<Buildable>, FunctionsError> {
+    if path.is_dir() && !path.join(MANIFEST).is_file() && Language::of(path).is_some() {
+        return Ok(vec![without_manifest(path)]);
+    }
+    let Source { folder, functions } = source(path)?;
+    let folder = folder.unwrap_or_default();
+    let unknown = names
+        .iter()
+        .find(|name| functions.iter().all(|function| function.name != **name));
+    if let Some(function) = unknown {
+        return Err(FunctionsError::Unknown {
+            function: function.clone(),
+            path: path.to_owned(),
+        });
+    }
+    let is_only = functions.len() == 1;
+    let wanted = functions
+        .into_iter()
+        .filter(|function| names.is_empty() || names.contains(&function.name));
+    let place = |function: super::Written| {
+        let own = folder.join(function.name.as_str());
+        let sources = if Language::of(&own).is_some() && function.build.is_none() {
+            own
+        } else if is_only || function.build.is_some() {
+            folder.clone()
+        } else {
+            return Err(FunctionsError::Unbuildable {
+                function: function.name,
+            });
+        };
+        Ok(Buildable {
+            project: Project::new(
+                absolute(&sources),
+                function.name,
+                absolute(&function.component),
+            ),
+            line: function.build,
+        })
+    };
+    wanted.map(place).collect()
+}
+
+fn without_manifest(folder: &Path) -> Buildable {
+    let folder = absolute(folder);
+    let stem = folder.file_name().unwrap_or_default().to_string_lossy();
+    let name = FunctionName::from_file_stem(&stem);
+    let component = folder.join("build").join(format!("{name}.wasm"));
+    Buildable {
+        project: Project::new(folder, name, component),
+        line: None,
+    }
+}
+
+/// Steps run in the project's folder, wherever the command was typed.
+fn absolute(path: &Path) -> std::path::PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}

@@ -1,0 +1,183 @@
+//! `midge dev`: an edit is answered by the new code, and nobody who asks meanwhile notices.
+//!
+//! The function's compiler is `cp`: what is measured and counted is Midge's part.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use midge_testkit::http::{Answer, get};
+use midge_testkit::{Midge, MidgeBuilder, wait_until};
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+use crate::kit::BINARY;
+
+/// A command whose output is its source.
+fn source(text: &str) -> String {
+    let length = text.len();
+    format!(
+        r#"(module
+            (import "wasi_snapshot_preview1" "fd_write"
+                (func $write (param i32 i32 i32 i32) (result i32)))
+            (memory (export "memory") 1)
+            (data (i32.const 0) "\10\00\00\00\{length:02x}\00\00\00")
+            (data (i32.const 16) "{text}")
+            (func (export "_start")
+                (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#
+    )
+}
+
+/// A project with one function that says `text`.
+fn project(text: &str) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = "[function.hello]\ncomponent = \"build/hello.wat\"\nroutes = [\"/*\"]\n\
+                    build = \"mkdir -p build && cp hello.wat build/hello.wat\"\n";
+    fs::write(folder.path().join("midge.toml"), manifest).unwrap();
+    write(folder.path(), &source(text));
+    folder
+}
+
+fn write(folder: &Path, source: &str) {
+    // As editors do: another file under the same name.
+    let new = folder.join("hello.wat.new");
+    fs::write(&new, source).unwrap();
+    fs::rename(new, folder.join("hello.wat")).unwrap();
+}
+
+fn dev(folder: &Path) -> Midge {
+    MidgeBuilder::dev(BINARY, folder).start()
+}
+
+async fn text(midge: &Midge) -> String {
+    get(midge.addr(), "/").await.unwrap().text()
+}
+
+async fn wait_for(midge: &Midge, wanted: &str) {
+    let begun = Instant::now();
+    while text(midge).await != wanted {
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "{}",
+            midge.said()
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_edit_is_answered_by_the_new_code() {
+    let folder = project("one");
+    let midge = dev(folder.path());
+    assert_eq!(text(&midge).await, "one");
+    write(folder.path(), &source("two"));
+    wait_for(&midge, "two").await;
+    assert!(midge.said().contains("hello is new"), "{}", midge.said());
+}
+
+#[tokio::test]
+async fn a_mistake_is_shown_and_changes_nothing() {
+    let folder = project("one");
+    let midge = dev(folder.path());
+    write(folder.path(), "(module");
+    wait_until("the mistake is shown", || {
+        midge.said().contains("what served before goes on")
+    });
+    assert_eq!(text(&midge).await, "one");
+    let manifest = folder.path().join("midge.toml");
+    let sound = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, "[function.hello]\ncomponet = 1\n").unwrap();
+    wait_until("the manifest's mistake is shown", || {
+        midge.said().contains("componet")
+    });
+    assert_eq!(text(&midge).await, "one");
+    fs::write(&manifest, sound).unwrap();
+    write(folder.path(), &source("two"));
+    wait_for(&midge, "two").await;
+}
+
+#[tokio::test]
+async fn functions_come_and_go_with_the_manifest() {
+    let folder = project("one");
+    let midge = dev(folder.path());
+    let manifest = folder.path().join("midge.toml");
+    let more = fs::read_to_string(&manifest)
+        .unwrap()
+        .replace("\"/*\"", "\"/one\"")
+        + "[function.more]\ncomponent = \"build/hello.wat\"\nroutes = [\"/more\"]\nbuild = \"true\"\n";
+    fs::write(&manifest, more).unwrap();
+    let status = async |path: &str| get(midge.addr(), path).await.unwrap().status.as_u16();
+    let begun = Instant::now();
+    while status("/more").await != 200 || status("/").await != 404 {
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "{}",
+            midge.said()
+        );
+    }
+    assert_eq!(status("/one").await, 200);
+}
+
+#[tokio::test]
+async fn dials_bend_the_world() {
+    let folder = project("one");
+    let refused = crate::kit::midge_in(folder.path(), &["dev", "--slow", "disk:1s"]);
+    assert!(
+        refused.contains("exit: 2") && refused.contains("disk"),
+        "{refused}"
+    );
+}
+
+mod load {
+    use super::*;
+
+    /// Requests at 20 a second while the function is written anew 50 times; each is answered, and
+    /// each edit is answered soon.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn fifty_reloads_lose_no_request() {
+        let folder = project("v00");
+        let midge = Arc::new(dev(folder.path()));
+        let over = Arc::new(AtomicBool::new(false));
+        let asked = Arc::new(AtomicU32::new(0));
+        let (its_midge, its_over, its_asked) =
+            (Arc::clone(&midge), Arc::clone(&over), Arc::clone(&asked));
+        let asker = tokio::spawn(async move {
+            let mut every = tokio::time::interval(Duration::from_millis(50));
+            let mut failed = Vec::new();
+            while !its_over.load(Ordering::Relaxed) {
+                every.tick().await;
+                match get(its_midge.addr(), "/").await {
+                    Ok(Answer { status, .. }) if status == 200 => {}
+                    Ok(answer) => failed.push(answer.text()),
+                    Err(error) => failed.push(format!("{error:#}")),
+                }
+                its_asked.fetch_add(1, Ordering::Relaxed);
+            }
+            failed
+        });
+        let mut took = Vec::new();
+        for round in 1..=50 {
+            let wanted = format!("v{round:02}");
+            let begun = Instant::now();
+            write(folder.path(), &source(&wanted));
+            wait_for(&midge, &wanted).await;
+            took.push(begun.elapsed());
+            // One request or more for each state.
+            while asked.load(Ordering::Relaxed) < round {
+                tokio::task::yield_now().await;
+            }
+        }
+        over.store(true, Ordering::Relaxed);
+        let failed = asker.await.unwrap();
+        took.sort();
+        let asked = asked.load(Ordering::Relaxed);
+        println!(
+            "median {:?}, slowest {:?}, {asked} requests beside",
+            took[25], took[49]
+        );
+        assert!(failed.is_empty(), "{failed:?}");
+        // What the issue allows is 300 ms in a release build; this is to notice a second.
+        assert!(took[25] < Duration::from_secs(2), "{took:?}");
+    }
+}
