@@ -60,4 +60,23 @@ func realloc(old unsafe.Pointer, oldSize, align, size uint32) unsafe.Pointer {
 	panic("no call of this program returns a list")
 }
 
+// Room for the preview 1 adapter, with the mark by which `midge build` finds it: the adapter must not
+// grow the memory that Go's runtime believes to be its own.
+var adapter = struct {
+	mark   [16]byte
+	room   *[adapterBytes / 8]uint64
+	length uint64
+}{[16]byte{'m', 'i', 'd', 'g', 'e', ':', 'a', 'd', 'a', 'p', 't', 'e', 'r', ' ', 'p', '1'}, &adapterRoom, adapterBytes}
+
+const adapterBytes = 192 * 1024
+
+var adapterRoom [adapterBytes / 8]uint64
+
+// What nothing uses is not linked.
+func init() {
+	if adapter.length != adapterBytes {
+		panic("the adapter's room is not what it was")
+	}
+}
+
 func main() {}

@@ -8,11 +8,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use wasi_preview1_component_adapter_provider::{
-    WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
-};
-use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::Resolve;
 
 /// The world's name in `benches/guests/world.wit`.
 pub(super) const WORLD: &str = "proxy";
@@ -82,24 +77,8 @@ impl Wit {
         &self.0
     }
 
-    /// Makes a component of a core module that speaks preview 1 and exports what the world asks.
-    pub(super) fn component(&self, mut module: Vec<u8>) -> Result<Vec<u8>> {
-        let mut resolve = Resolve::default();
-        let (package, _) = resolve.push_dir(&self.0).context("read the interfaces")?;
-        let world = resolve
-            .select_world(&[package], Some(WORLD))
-            .context("find the world")?;
-        embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
-            .context("embed the world")?;
-        ComponentEncoder::default()
-            .module(&module)?
-            .adapter(
-                WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME,
-                WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
-            )?
-            // Go's own allocator cannot be called before Go has started, and starting needs memory.
-            .realloc_via_memory_grow(true)
-            .validate(true)
-            .encode()
+    /// Makes a component of Go's core module, which exports what the world asks.
+    pub(super) fn component(&self, module: Vec<u8>) -> Result<Vec<u8>> {
+        Ok(midge_build::component_of_reactor(module, &self.0)?)
     }
 }

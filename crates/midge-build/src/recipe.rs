@@ -25,7 +25,7 @@ use crate::wit::Interfaces;
 use crate::wrap::AdapterMemory;
 
 /// The newest WASI 0.2 whose texts the binary brings along.
-const NEWEST: &str = "0.2.12";
+pub(crate) const NEWEST: &str = "0.2.12";
 
 /// The commands that build a project, and what they leave.
 #[derive(Debug)]

@@ -14,6 +14,7 @@ use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 
 use crate::adapter_room::Room;
 use crate::error::BuildError;
+use crate::recipe::NEWEST;
 use crate::wit::Interfaces;
 
 /// How the adapter gets memory of its own.
@@ -70,6 +71,18 @@ pub(crate) fn look(bytes: &[u8]) -> Found {
         }
     }
     found
+}
+
+/// Makes a component of a reactor whose allocator is not there before it began, as Go's, with the
+/// one world in the folder `interfaces`.
+///
+/// # Errors
+///
+/// The texts in the folder do not fit together, or the module does not fit them.
+pub fn component_of_reactor(module: Vec<u8>, interfaces: &Path) -> Result<Vec<u8>, BuildError> {
+    let interfaces = Interfaces::complete(interfaces, interfaces, NEWEST)?;
+    let file = Path::new("module.wasm");
+    wrap(module, file, &interfaces, AdapterMemory::Own)
 }
 
 /// Makes a component of the core module `module`, which came from `file`.

@@ -26,6 +26,15 @@ pub(crate) use self::limits::read_limits;
 pub(crate) use self::problem::Problem;
 pub(crate) use self::table::{Entry, Keys, entries, in_order, unknown_was_refused};
 
+/// The keys of the tables that several documents have, by what the tables hold.
+#[cfg(test)]
+pub(crate) const KNOWN: [(&str, &[&str]); 4] = [
+    ("limits", limits::KEYS.known),
+    ("isolation", isolation::KEYS.known),
+    ("secret", grants::SECRET_KEYS.known),
+    ("dir", grants::DIR_KEYS.known),
+];
+
 /// What a document is called in messages, and how long it may be.
 pub(crate) struct Kind {
     pub(crate) name: &'static str,

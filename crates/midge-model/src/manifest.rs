@@ -55,6 +55,10 @@ pub struct FunctionSpec {
 pub struct ManifestError(Placed);
 
 impl Manifest {
+    /// The JSON Schema (2020-12) of a manifest, for editors. It knows the same keys, and lets pass
+    /// values that a parser here refuses.
+    pub const SCHEMA: &str = include_str!("manifest/schema.json");
+
     /// Reads a manifest.
     ///
     /// # Errors
@@ -90,5 +94,72 @@ impl ManifestError {
     /// What to write instead, where the message alone does not say it.
     pub fn hint(&self) -> Option<String> {
         self.0.hint()
+    }
+}
+
+#[cfg(test)]
+mod schema_tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    /// The keys of a table of the schema.
+    fn keys(table: &Value) -> Vec<&str> {
+        let mut keys: Vec<&str> = table["properties"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    fn sorted(known: &[&'static str]) -> Vec<&'static str> {
+        let mut known = known.to_vec();
+        known.sort_unstable();
+        known
+    }
+
+    /// An editor that offers a key which is refused, or none where there is one, is worse than none.
+    #[test]
+    fn the_schema_has_the_keys_that_are_read() {
+        let schema: Value = serde_json::from_str(Manifest::SCHEMA).unwrap();
+        let function = &schema["$defs"]["function"];
+        let allow = &function["properties"]["allow"];
+        assert_eq!(keys(function), sorted(read::FUNCTION_KEYS.known));
+        assert_eq!(keys(allow), sorted(read::ALLOW_KEYS.known));
+        let of_several = |name: &str| match name {
+            "limits" => &function["properties"]["limits"],
+            "isolation" => &function["properties"]["isolation"]["oneOf"][1],
+            "secret" => &allow["properties"]["secrets"]["items"]["oneOf"][1],
+            _ => &allow["properties"]["dirs"]["items"],
+        };
+        for (name, known) in document::KNOWN {
+            assert_eq!(keys(of_several(name)), sorted(known), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_key_of_the_schema_is_described() {
+        fn look(value: &Value, place: &str) {
+            if let Some(properties) = value["properties"].as_object() {
+                for (key, inner) in properties {
+                    let place = format!("{place}.{key}");
+                    let is_said = inner["description"].is_string() || inner["enum"].is_array();
+                    assert!(is_said, "{place}");
+                    look(inner, &place);
+                }
+            }
+            for inner in value["oneOf"].as_array().into_iter().flatten() {
+                look(inner, place);
+            }
+            if value["items"].is_object() {
+                look(&value["items"], place);
+            }
+        }
+        let schema: Value = serde_json::from_str(Manifest::SCHEMA).unwrap();
+        look(&schema, "");
+        look(&schema["$defs"]["function"], "function");
     }
 }

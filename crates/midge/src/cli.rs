@@ -135,6 +135,10 @@ pub(crate) enum Command {
     Bench(Box<BenchArgs>),
     /// Show that this machine runs functions as promised.
     Doctor(DoctorArgs),
+    /// Write a `midge.toml` from the manifest of another platform.
+    Import(ImportArgs),
+    /// Print the JSON Schema of `midge.toml`, for editors.
+    Schema,
     /// Print a completion script for a shell.
     Completions(CompletionsArgs),
     /// Takes traffic; started by `run` and `serve`, and spoken to over stdin and stdout.

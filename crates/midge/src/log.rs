@@ -16,6 +16,7 @@ mod served;
 use std::fmt;
 use std::sync::Arc;
 
+use anstyle::AnsiColor;
 use midge_sandbox::GUEST_LOG_TARGET;
 use serde::{Deserialize, Serialize};
 use tracing::field::{Field, Visit};
@@ -32,6 +33,15 @@ use crate::say;
 
 /// The level of what guests write.
 const GUEST_LINES: LevelFilter = LevelFilter::INFO;
+
+/// Colours of functions: those that can be read on light and on dark, and are not our levels'.
+const COLOURS: [AnsiColor; 5] = [
+    AnsiColor::Cyan,
+    AnsiColor::Magenta,
+    AnsiColor::Blue,
+    AnsiColor::BrightCyan,
+    AnsiColor::BrightMagenta,
+];
 
 /// What is logged, and how; the same in every process of a node.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -91,7 +101,8 @@ fn subscriber(config: &LogConfig, lines: Lines, relay: Option<Arc<Relay>>) -> Di
         Format::Text => {
             let ours = general.compact().with_ansi(config.colour);
             let ours = ours.with_filter(up_to(LevelFilter::TRACE, is_ours).and(filter()));
-            let guests = GuestLines { lines };
+            let colour = config.colour;
+            let guests = GuestLines { lines, colour };
             let guests = guests.with_filter(up_to(GUEST_LINES, is_guests).and(filter()));
             registry.with(ours).with(guests).into()
         }
@@ -136,14 +147,14 @@ impl Drop for Log {
 /// Prints what guests write.
 struct GuestLines {
     lines: Lines,
+    colour: bool,
 }
 
 impl<S: Subscriber> Layer<S> for GuestLines {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut line = GuestLine::default();
         event.record(&mut line);
-        let text = format!("{}\n", say::clean_line(&line.to_string()));
-        self.lines.add(text.as_bytes());
+        self.lines.add(line.to_text(self.colour).as_bytes());
     }
 }
 
@@ -154,9 +165,16 @@ struct GuestLine {
     line: String,
 }
 
-impl fmt::Display for GuestLine {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "[{}] {}", self.function, self.line)
+impl GuestLine {
+    /// The line with whose it is before it; each function has its colour, which its name decides.
+    fn to_text(&self, colour: bool) -> String {
+        let (function, line) = (say::clean_line(&self.function), say::clean_line(&self.line));
+        if !colour {
+            return format!("[{function}] {line}\n");
+        }
+        let sum: usize = function.bytes().map(usize::from).sum();
+        let style = COLOURS[sum % COLOURS.len()].on_default();
+        format!("{style}[{function}]{style:#} {line}\n")
     }
 }
 

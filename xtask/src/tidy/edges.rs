@@ -31,7 +31,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // Installs compilers for tests and chores; knows nothing of the product.
     ("midge-toolchain", &[]),
     // Starts the binaries that users start; nothing of the product may name it.
-    ("midge-bench", &["midge-api", "midge-toolchain"]),
+    (
+        "midge-bench",
+        &["midge-api", "midge-build", "midge-toolchain"],
+    ),
     ("xtask", &["midge-toolchain"]),
 ];
 const BINARY: &str = "midge";

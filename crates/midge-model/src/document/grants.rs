@@ -20,7 +20,11 @@ const SECRETS_EXPECTED: &str = "a list such as `[\"STRIPE_KEY\"]`";
 const KV_EXPECTED: &str = "a list such as `[\"carts\"]`";
 const DIRS_EXPECTED: &str = "a list such as `[{ host = \"./data\", guest = \"/data\" }]`";
 
-const SECRET_KEYS: Keys = Keys {
+pub(super) const DIR_KEYS: Keys = Keys {
+    known: &["host", "guest", "mode", "quota"],
+    planned: &[],
+};
+pub(super) const SECRET_KEYS: Keys = Keys {
     known: &["name", "as", "header", "format", "to"],
     planned: &[],
 };
@@ -113,15 +117,11 @@ pub(crate) fn read_texts<T>(
 }
 
 fn read_dir(entry: Entry<'_, '_>) -> Result<DirGrant, Located> {
-    const KEYS: Keys = Keys {
-        known: &["host", "guest", "mode", "quota"],
-        planned: &[],
-    };
     let (mut host, mut guest, mut mode, mut quota) = (None, None, DirMode::default(), None);
     let table = entry.inner_table();
     let content =
         entry.table_value("a table such as `{ host = \"./data\", guest = \"/data\" }`")?;
-    for entry in entries(content, &table, &KEYS)? {
+    for entry in entries(content, &table, &DIR_KEYS)? {
         match entry.key.get_ref().as_ref() {
             "host" => host = Some(entry.text()?),
             "guest" => guest = Some(entry.text()?),

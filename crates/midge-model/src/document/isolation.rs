@@ -6,7 +6,7 @@ use crate::{Isolation, IsolationError, IsolationLevel};
 
 const EXPECTED: &str = "`\"serial\"`, or a table such as `{ level = \"serial\", requests = 1000 }`";
 
-const KEYS: Keys = Keys {
+pub(super) const KEYS: Keys = Keys {
     known: &["level", "requests", "idle", "memory", "concurrency"],
     planned: &[],
 };

@@ -6,7 +6,7 @@ use super::{Entry, Keys, Located, Problem, at, entries, unknown_was_refused};
 use crate::limits::LimitError;
 use crate::{Limits, LimitsPatch};
 
-const KEYS: Keys = Keys {
+pub(super) const KEYS: Keys = Keys {
     known: &[
         "memory",
         "cpu",

@@ -22,7 +22,7 @@ const TOP_KEYS: Keys = Keys {
     known: &["function"],
     planned: &[],
 };
-const FUNCTION_KEYS: Keys = Keys {
+pub(super) const FUNCTION_KEYS: Keys = Keys {
     known: &[
         "component",
         "build",
@@ -35,7 +35,7 @@ const FUNCTION_KEYS: Keys = Keys {
     ],
     planned: &["cron", "topics", "retry"],
 };
-const ALLOW_KEYS: Keys = Keys {
+pub(super) const ALLOW_KEYS: Keys = Keys {
     known: &[
         "http", "tcp", "udp", "dns", "listen", "dirs", "secrets", "kv", "clock", "tmp",
     ],

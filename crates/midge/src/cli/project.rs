@@ -185,3 +185,14 @@ impl DialArgs {
         }
     }
 }
+
+/// `midge import`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ImportArgs {
+    /// A `spin.toml`.
+    pub(crate) path: PathBuf,
+
+    /// The file to write; `-` for stdout [default: `midge.toml` beside it].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}

@@ -16,6 +16,7 @@ pub(crate) mod deploy;
 mod dev;
 mod doctor;
 pub(crate) mod fault;
+mod import;
 mod inspect;
 mod invoke;
 mod kv;
@@ -30,6 +31,7 @@ mod remove;
 mod revisions;
 mod rollback;
 mod run;
+mod schema;
 mod secret;
 mod serve;
 mod session;
@@ -111,6 +113,8 @@ fn dispatch(args: Args) -> anyhow::Result<Ending> {
         Command::Policy(args) => policy::run(args),
         Command::Bench(args) => bench::run(*args),
         Command::Doctor(args) => doctor::run(args),
+        Command::Import(args) => import::run(&args),
+        Command::Schema => schema::run(),
         Command::Completions(args) => completions::run(&args),
         Command::Worker => worker::run(),
         Command::Compiler(args) => compiler::run(&args),

@@ -99,5 +99,27 @@ fn a_guests_line_names_its_function_and_nothing_else() {
         function: "resize".to_owned(),
         line: "half done".to_owned(),
     };
-    assert_eq!(line.to_string(), "[resize] half done");
+    assert_eq!(line.to_text(false), "[resize] half done\n");
+}
+
+#[test]
+fn each_function_has_its_colour() {
+    let line = |function: &str, colour| {
+        let line = GuestLine {
+            function: function.to_owned(),
+            line: "half \u{1b}[31mdone".to_owned(),
+        };
+        line.to_text(colour)
+    };
+    assert_eq!(line("shop", false), "[shop] half \u{fffd}[31mdone\n");
+    let coloured = line("shop", true);
+    assert_eq!(coloured, line("shop", true));
+    assert_ne!(
+        coloured.split('[').nth(1),
+        line("cart", true).split('[').nth(1)
+    );
+    assert!(
+        coloured.ends_with(" half \u{fffd}[31mdone\n"),
+        "{coloured:?}"
+    );
 }

@@ -28,6 +28,7 @@ mod outbound;
 mod policies;
 mod powers;
 mod processes;
+mod projects;
 mod quotas;
 mod security;
 mod serial;

