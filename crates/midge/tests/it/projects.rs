@@ -2,10 +2,17 @@
 //! in `guide.rs`.
 
 use std::fs;
+use std::path::Path;
 
 use insta::assert_snapshot;
 
 use crate::kit::midge_in;
+
+fn write(folder: &Path, path: &str, text: &str) {
+    let path = folder.join(path);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
 
 #[test]
 fn a_template_is_written_and_nothing_written_over() {
@@ -70,11 +77,7 @@ fn what_cannot_be_begun_is_said() {
 fn what_cannot_be_built_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let build = |path: &str| midge_in(folder.path(), &["build", path]);
-    let write = |path: &str, text: &str| {
-        let path = folder.path().join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    };
+    let write = |path: &str, text: &str| write(folder.path(), path, text);
     write("empty/midge.toml", "[function.a]\ncomponent = \"a.wasm\"\n");
     assert_snapshot!(build("empty"), @r#"
     exit: 1
@@ -105,6 +108,32 @@ fn what_cannot_be_built_is_said() {
     error: `exit 3` ended with exit status: 3
     ");
     write(
+        "two/midge.toml",
+        "[function.a]\ncomponent = \"a.wasm\"\n[function.b]\ncomponent = \"b.wasm\"\n",
+    );
+    assert_snapshot!(build("two"), @r#"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: nothing says how function a is built
+
+    hint: write `build = "…"` into [function.a], or keep its sources in a folder `a` beside the manifest
+    "#);
+    let other = midge_in(folder.path(), &["build", "two", "--function", "c"]);
+    assert_snapshot!(other, @r"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: `two` has no function c
+    ");
+}
+
+#[test]
+fn what_a_build_left_is_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let build = |path: &str| midge_in(folder.path(), &["build", path]);
+    let write = |path: &str, text: &str| write(folder.path(), path, text);
+    write(
         "leaves-nothing/midge.toml",
         "[function.a]\ncomponent = \"a.wasm\"\nbuild = \":\"\n",
     );
@@ -127,25 +156,6 @@ fn what_cannot_be_built_is_said() {
     --- stderr
     $ echo no > a.wasm
     error: `FOLDER/text/a.wasm`: this is no WebAssembly
-    ");
-    write(
-        "two/midge.toml",
-        "[function.a]\ncomponent = \"a.wasm\"\n[function.b]\ncomponent = \"b.wasm\"\n",
-    );
-    assert_snapshot!(build("two"), @r#"
-    exit: 1
-    --- stdout
-    --- stderr
-    error: nothing says how function a is built
-
-    hint: write `build = "…"` into [function.a], or keep its sources in a folder `a` beside the manifest
-    "#);
-    let other = midge_in(folder.path(), &["build", "two", "--function", "c"]);
-    assert_snapshot!(other, @r"
-    exit: 1
-    --- stdout
-    --- stderr
-    error: `two` has no function c
     ");
 }
 
