@@ -6,9 +6,11 @@
 //! **Invariant:** no value stands in an answer that is a list, in an error, a log line or an audit
 //! entry; and a token whose policy refuses a bucket comes to nothing in it.
 
+use std::str::FromStr;
+
 use bytes::Bytes;
 use midge_api::{BucketInfo, EntryKey, ErrorCode, Page};
-use midge_model::{BucketName, NamespaceName};
+use midge_model::{BucketName, ENTRY_KEY_BYTES_MAX, NamespaceName};
 use midge_store::{Bucket, Entry, SetError};
 use serde_json::json;
 
@@ -67,7 +69,8 @@ impl Control {
         who.may(Operation::ListEntries, Some(of.0))?;
         let limit = request.limit()?;
         let bucket = self.bucket(who, of).await?;
-        let after = request.cursor.as_deref();
+        let after: Option<Cursor> = request.after()?;
+        let after = after.as_ref().map(|Cursor(key)| key.as_str());
         let keys = self.store.keys.list(&bucket, after, limit).await?;
         let next = keys.last().filter(|_| keys.len() == limit).cloned();
         let keys = keys.into_iter().map(|key| EntryKey { key });
@@ -224,5 +227,17 @@ fn refused(error: SetError) -> ControlError {
         }
         error @ SetError::Full => ControlError::new(ErrorCode::Quota, error.to_string()),
         error => ControlError::invalid(error.to_string()),
+    }
+}
+
+/// The key that a page begins after: what can be one.
+struct Cursor(String);
+
+impl FromStr for Cursor {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let is_key = (1..=ENTRY_KEY_BYTES_MAX).contains(&text.len());
+        is_key.then(|| Self(text.to_owned())).ok_or(())
     }
 }
