@@ -55,7 +55,7 @@ impl Import {
         }
     }
 
-    /// The versions in which this host has the interface, [`NO_VERSION`] among them; none if it does
+    /// The versions in which this host has the interface, that without a number among them; none if it does
     /// not know it.
     pub fn versions_here(&self) -> Vec<&'static str> {
         let same_interface = HOST.iter().filter(|offer| offer.names(&self.name));
