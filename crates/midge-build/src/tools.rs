@@ -95,15 +95,11 @@ fn is_program(file: &Path) -> bool {
         .is_ok_and(|known| known.is_file() && known.permissions().mode() & 0o111 != 0)
 }
 
-/// Whether the package that Python is to start is there: tells its help. (Zig's is a subcommand.)
+/// Whether the package that Python is to start is there: it tells its help.
 fn answers(python: &Path, words: &[&str]) -> bool {
     let status = Command::new(python)
         .args(words)
-        .arg(if words.contains(&"ziglang") {
-            "version"
-        } else {
-            "--help"
-        })
+        .arg("--help")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
