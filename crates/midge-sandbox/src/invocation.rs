@@ -30,7 +30,7 @@ use crate::guest_log::LogLabel;
 use crate::host::tmp::TmpDir;
 use crate::instance::{Instance, InstanceUse, Permit, Reused};
 use crate::limits::{self, Meter, Metered, Vitals};
-use crate::outcome::Watch;
+use crate::outcome::{Bounds, Watch};
 use crate::powers::Lent;
 use crate::running::{AnswerBounds, Head, Running};
 use crate::shared::room::Question;
@@ -331,7 +331,7 @@ impl LoadedFunction {
     fn watch(&self, deadline: Instant, pace: Arc<Pace>, vitals: &Arc<Vitals>) -> Watch {
         Watch {
             deadline,
-            limits: self.revision().limits,
+            bounds: Bounds::from(&self.revision().limits),
             vitals: Arc::clone(vitals),
             stopwatch: Stopwatch::new(Arc::clone(vitals), pace),
             contender: self.share.contender(),
@@ -439,7 +439,7 @@ impl Run {
 
     fn meter(&self) -> Meter {
         Meter::new(
-            self.watch.limits.memory_bytes,
+            self.watch.bounds.memory_bytes,
             Arc::clone(&self.watch.vitals),
         )
     }

@@ -12,6 +12,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use futures::FutureExt;
 use midge_model::{Limits, Outcome, Refusal};
@@ -33,10 +34,29 @@ pub(crate) const LARGE_BYTES: u64 = 4 << 20;
 /// What an invocation is held to, and where its end is noted.
 pub(crate) struct Watch {
     pub(crate) deadline: Instant,
-    pub(crate) limits: Limits,
+    pub(crate) bounds: Bounds,
     pub(crate) vitals: Arc<Vitals>,
     pub(crate) stopwatch: Stopwatch,
     pub(crate) contender: Contender,
+}
+
+/// What of a function's limits an end reads as; of all of them, each guest that waits would hold a
+/// copy.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    pub(crate) memory_bytes: u64,
+    cpu: Duration,
+    time: Duration,
+}
+
+impl From<&Limits> for Bounds {
+    fn from(limits: &Limits) -> Self {
+        Self {
+            memory_bytes: limits.memory_bytes,
+            cpu: limits.cpu,
+            time: limits.time,
+        }
+    }
 }
 
 impl Watch {
@@ -66,16 +86,16 @@ impl Watch {
         let returned = matches!(ended, Ok(Ok(Some(Ok(())))));
         let outcome = match ended {
             Ok(Ok(Some(Ok(())))) => Outcome::Responded,
-            Ok(Ok(Some(Err(error)))) => of_error(&error, &self.limits, &self.vitals),
+            Ok(Ok(Some(Err(error)))) => of_error(&error, self.bounds, &self.vitals),
             Ok(Ok(None)) => Outcome::OutOfCpu {
-                limit: self.limits.cpu,
+                limit: self.bounds.cpu,
             },
             Ok(Err(panic)) => {
                 let reason = format!("panicked: {}", panic_text(&*panic));
                 Outcome::Host { reason }
             }
             Err(_) => Outcome::OutOfTime {
-                limit: self.limits.time,
+                limit: self.bounds.time,
             },
         };
         self.vitals.end(outcome);
@@ -104,7 +124,7 @@ impl Watch {
             if let Poll::Ready(ended) = polled {
                 return Some(ended);
             }
-            if self.vitals.cpu() > self.limits.cpu {
+            if self.vitals.cpu() > self.bounds.cpu {
                 return None;
             }
             if !stint.interrupted {
@@ -116,7 +136,7 @@ impl Watch {
 }
 
 /// What an end by the engine's word reads as.
-pub(crate) fn of_error(error: &wasmtime::Error, limits: &Limits, vitals: &Vitals) -> Outcome {
+pub(crate) fn of_error(error: &wasmtime::Error, bounds: Bounds, vitals: &Vitals) -> Outcome {
     if let Some(I32Exit(code)) = error.downcast_ref() {
         return match code {
             0 => Outcome::Responded,
@@ -127,11 +147,11 @@ pub(crate) fn of_error(error: &wasmtime::Error, limits: &Limits, vitals: &Vitals
         return Outcome::Refused(Refusal::NodeFull);
     }
     match error.downcast_ref::<Trap>() {
-        Some(Trap::Interrupt) => Outcome::OutOfTime { limit: limits.time },
+        Some(Trap::Interrupt) => Outcome::OutOfTime { limit: bounds.time },
         // A guest that was refused memory and then gave up: the refusal is the cause, whatever
         // words its language has for the end.
         _ if vitals.memory_refused() => Outcome::OutOfMemory {
-            limit_bytes: limits.memory_bytes,
+            limit_bytes: bounds.memory_bytes,
         },
         _ => Outcome::Trapped {
             reason: reason(error),
@@ -186,7 +206,7 @@ mod tests {
         let deadline = Instant::now() + limits.time;
         let watch = Watch {
             deadline,
-            limits,
+            bounds: Bounds::from(&limits),
             stopwatch: Stopwatch::new(Arc::clone(&vitals), Arc::new(Pace::new(deadline))),
             vitals,
             contender: Turns::default().share(100).contender(),

@@ -278,7 +278,7 @@ impl Watch<'_> {
             }
             Ok(End::Deserted) => self.vitals.end(Outcome::Cancelled),
             Ok(End::Broken(error)) => {
-                let outcome = of_error(&error, limits, self.vitals);
+                let outcome = of_error(&error, limits.into(), self.vitals);
                 let is_exit = matches!(error.downcast_ref(), Some(I32Exit(0)));
                 let is_alone = self.room.waiting() <= 1;
                 self.room.end_all(|_, is_answered| match is_exit {

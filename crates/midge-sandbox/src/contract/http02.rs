@@ -3,27 +3,50 @@
 
 use http::Request;
 use wasmtime::Store;
+use wasmtime::component::Resource;
 use wasmtime_wasi_http::WasiHttpView;
 use wasmtime_wasi_http::p2::bindings::Proxy;
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
+use wasmtime_wasi_http::p2::types::{HostIncomingRequest, HostResponseOutparam};
 
 use crate::body::{GuestBody, RequestBody};
 use crate::contract::HeadSender;
 use crate::guest::Guest;
 
 /// Runs one invocation to the end of the guest.
-pub(crate) async fn call(
+///
+/// An asynchronous function would keep its arguments as long as the guest runs, beside what became
+/// of them.
+pub(crate) fn call(
     proxy: &Proxy,
     store: &mut Store<Guest>,
     request: Box<Request<RequestBody>>,
     https: bool,
     head: HeadSender,
-) -> wasmtime::Result<()> {
+) -> impl Future<Output = wasmtime::Result<()>> {
+    let lent = lend(store, request, https, head);
+    async move {
+        let (request, outparam) = lent?;
+        let handler = proxy.wasi_http_incoming_handler();
+        handler.call_handle(store, request, outparam).await
+    }
+}
+
+/// What the guest is called with.
+fn lend(
+    store: &mut Store<Guest>,
+    request: Box<Request<RequestBody>>,
+    https: bool,
+    head: HeadSender,
+) -> wasmtime::Result<(
+    Resource<HostIncomingRequest>,
+    Resource<HostResponseOutparam>,
+)> {
     let scheme = if https { Scheme::Https } else { Scheme::Http };
     let request = store
         .data_mut()
         .http()
-        .new_incoming_request(scheme, unboxed(request))?;
+        .new_incoming_request(scheme, *request)?;
     // Called from inside the guest's run: the response is out before the guest goes on.
     let outparam = store
         .data_mut()
@@ -32,14 +55,5 @@ pub(crate) async fn call(
             Ok(response) => head.send(response.map(GuestBody::Wasi)),
             Err(error) => head.fail(&error),
         })?;
-    proxy
-        .wasi_http_incoming_handler()
-        .call_handle(store, request, outparam)
-        .await
-}
-
-/// Takes a request out of its box, which goes at once: moved out of it in an asynchronous function, it
-/// would stay as long as that runs.
-fn unboxed(request: Box<Request<RequestBody>>) -> Request<RequestBody> {
-    *request
+    Ok((request, outparam))
 }
