@@ -89,6 +89,7 @@ impl Control {
                 for value in found.revision.grants.env.values_mut() {
                     *value = String::new();
                 }
+                found.revision.grants.args.clear();
                 self.revision_info(&record, found)
             }));
         }

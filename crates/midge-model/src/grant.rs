@@ -47,6 +47,10 @@ use crate::address::HostName;
 use crate::limits::{LimitError, SizeRange};
 use crate::quantity::bytes_text_option;
 
+/// The most arguments of one command.
+pub const ARGS_MAX: usize = 64;
+/// The most bytes of all of them: each instance gets a copy.
+pub const ARGS_BYTES_MAX: usize = 32 << 10;
 /// The most grants of one kind: each outbound request is compared with all of its kind.
 pub const GRANTS_MAX: usize = 256;
 /// The most a private temporary directory may hold; it is the node's disk.
@@ -60,6 +64,8 @@ pub const TMP_GUEST_PATH: &str = "/tmp";
 pub struct Grants {
     /// Environment variables, by name.
     pub env: BTreeMap<String, String>,
+    /// What follows the name of a command on its command line.
+    pub args: Vec<String>,
     /// Host directories.
     pub dirs: Vec<DirGrant>,
     /// HTTP requests.
@@ -124,6 +130,11 @@ pub enum GrantConflict {
         /// The secret.
         name: String,
     },
+    /// A command line that is too long, or has a word that ends early for half of the guests.
+    #[error(
+        "arguments are more than {ARGS_MAX}, longer than {ARGS_BYTES_MAX} bytes or have a zero byte"
+    )]
+    Args,
     /// More than anybody compares a request with.
     #[error(
         "{count} grants of kind `{kind}` are more than {GRANTS_MAX}, write fewer and wider ones"
@@ -147,6 +158,7 @@ impl Grants {
     /// The first that cannot stand together.
     pub fn check(&self) -> Result<(), GrantConflict> {
         self.check_counts()?;
+        self.check_args()?;
         self.check_dirs()?;
         self.check_secrets()
     }
@@ -175,6 +187,16 @@ impl Grants {
             max: TMP_BYTES_MAX,
         };
         TMP.parse(text)
+    }
+
+    /// Refuses a command line that no command could have.
+    pub(crate) fn check_args(&self) -> Result<(), GrantConflict> {
+        let bytes: usize = self.args.iter().map(|word| word.len() + 1).sum();
+        let has_zero = self.args.iter().any(|word| word.contains('\0'));
+        match self.args.len() > ARGS_MAX || bytes > ARGS_BYTES_MAX || has_zero {
+            true => Err(GrantConflict::Args),
+            false => Ok(()),
+        }
     }
 
     fn check_counts(&self) -> Result<(), GrantConflict> {

@@ -47,12 +47,13 @@ pub use difference::{
 pub use digest::{Digest, DigestError};
 pub use function_address::{FunctionAddress, function_host, namespace_host, revision_host};
 pub use grant::{
-    BUCKET_NAME_BYTES_MAX, BucketName, BucketNameError, Clock, ClockError, DirGrant, DirGrantError,
-    DirMode, ENTRY_BYTES_MAX, ENTRY_KEY_BYTES_MAX, ENV_NAME_BYTES_MAX, ENV_VALUE_BYTES_MAX, EnvVar,
-    EnvVarError, GRANTS_MAX, GrantConflict, Grants, HTTP_GRANT_BYTES_MAX, HttpGrant,
-    HttpGrantError, NET_GRANT_BYTES_MAX, NameGrant, NameGrantError, NetGrant, NetGrantError,
-    Outbound, SECRET_BYTES_MAX, SECRET_NAME_BYTES_MAX, SecretExposure, SecretGrant,
-    SecretGrantError, SecretText, SecretTextError, TMP_BYTES_MAX, TMP_GUEST_PATH, placeholder,
+    ARGS_BYTES_MAX, ARGS_MAX, BUCKET_NAME_BYTES_MAX, BucketName, BucketNameError, Clock,
+    ClockError, DirGrant, DirGrantError, DirMode, ENTRY_BYTES_MAX, ENTRY_KEY_BYTES_MAX,
+    ENV_NAME_BYTES_MAX, ENV_VALUE_BYTES_MAX, EnvVar, EnvVarError, GRANTS_MAX, GrantConflict,
+    Grants, HTTP_GRANT_BYTES_MAX, HttpGrant, HttpGrantError, NET_GRANT_BYTES_MAX, NameGrant,
+    NameGrantError, NetGrant, NetGrantError, Outbound, SECRET_BYTES_MAX, SECRET_NAME_BYTES_MAX,
+    SecretExposure, SecretGrant, SecretGrantError, SecretText, SecretTextError, TMP_BYTES_MAX,
+    TMP_GUEST_PATH, placeholder,
 };
 pub use isolation::{
     Isolation, IsolationError, IsolationLevel, REUSE_IDLE_MAX, REUSE_IDLE_MIN, REUSE_REQUESTS_MAX,

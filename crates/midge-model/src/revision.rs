@@ -95,6 +95,7 @@ mod tests {
             "env": {
               "LOG": "info"
             },
+            "args": [],
             "dirs": [
               {
                 "host": "./data",

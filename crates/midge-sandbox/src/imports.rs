@@ -21,6 +21,10 @@ pub struct Import {
     pub functions: Vec<String>,
     /// Whether this host has it.
     pub provided: bool,
+    /// Whether it is not here and linked all the same, because the SDK imports it in every
+    /// program: a call ends the invocation.
+    #[serde(skip_serializing_if = "is_false")]
+    pub ends_when_called: bool,
     /// The grant without which it is there but answers "denied".
     #[serde(skip_serializing_if = "Option::is_none")]
     pub needs_grant: Option<&'static str>,
@@ -42,9 +46,15 @@ impl Import {
             version: version.map(str::to_owned),
             functions: Vec::new(),
             provided: offered.is_some(),
+            ends_when_called: false,
             needs_grant: offered.and_then(|offer| offer.grant),
             reaches: offered.and_then(|offer| offer.grant).map(reach_of),
         }
+    }
+
+    /// Whether a file that imports it cannot be linked.
+    pub fn is_missing(&self) -> bool {
+        !self.provided && !self.ends_when_called
     }
 
     /// The name as it stands in the file.
@@ -66,6 +76,12 @@ impl Import {
     pub(crate) fn version_here(&self) -> Option<&'static str> {
         offer_of(&self.name, self.version.as_deref()).map(|offer| offer.version)
     }
+}
+
+/// As `serde` asks for what it leaves out.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields so")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// What satisfies an import.

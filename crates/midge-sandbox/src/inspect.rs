@@ -9,6 +9,7 @@
 use midge_model::{Digest, Isolation, IsolationLevel};
 use serde::Serialize;
 
+use crate::absent;
 use crate::contract::Contract;
 use crate::diagnosis::{Diagnosis, Facts};
 use crate::imports::{self, Import};
@@ -259,6 +260,12 @@ fn imports(outline: &Outline) -> Vec<Import> {
     let mut imports: Vec<_> = imports.collect();
     // Some names lost their beginning.
     imports.sort_by_key(Import::full_name);
+    let has = |name: &str| imports.iter().any(|import| import.full_name() == name);
+    if absent::is_whole_world(has) {
+        for import in &mut imports {
+            import.ends_when_called = absent::is_absent(&import.full_name());
+        }
+    }
     imports
 }
 

@@ -196,6 +196,7 @@ impl LoadedFunction {
                 granted
                     .wasi
                     .arg(self.revision().function.as_str())
+                    .args(&self.revision().grants.args)
                     .stdin(command::stdin(request.into_body()))
                     .stdout(pipe);
                 let pace = Arc::new(Pace::new(deadline));

@@ -8,6 +8,7 @@
 //! outlives its invocation.
 #![deny(unsafe_code)]
 
+mod absent;
 mod artifact;
 mod body;
 mod bounds;

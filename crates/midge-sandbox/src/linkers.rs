@@ -8,6 +8,7 @@
 
 use wasmtime::component::{self, Component, InstancePre};
 
+use crate::absent;
 use crate::artifact::{ArtifactCode, LoadFault};
 use crate::contract::{CommandProgram, Program};
 use crate::engine::{self, Engine, Tasks};
@@ -84,10 +85,10 @@ impl Linkers {
             true => &self.components,
             false => &self.components03,
         };
-        match kv::wasi::link_paired(linker, component)? {
-            Some(linker) => linker.instantiate_pre(component),
-            None => linker.instantiate_pre(component),
-        }
+        let paired = kv::wasi::link_paired(linker, component)?;
+        let linker = paired.as_ref().unwrap_or(linker);
+        let whole = absent::link_absent(linker, component)?;
+        whole.as_ref().unwrap_or(linker).instantiate_pre(component)
     }
 }
 

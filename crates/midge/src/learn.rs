@@ -21,13 +21,15 @@ const TMP_BYTES: u64 = 64 << 20;
 /// Different uses of one function over all workers; an honest function has a handful.
 const USES_MAX: usize = 4_096;
 
-/// Leaves functions what nobody could guess: their folders, variables and secrets. What they are
+/// Leaves functions what nobody could guess: their folders, variables, arguments and
+/// secrets. What they are
 /// granted besides is what they turn out to need.
 pub(crate) fn narrow(functions: &mut [Function]) {
     for function in functions {
         let own = std::mem::take(&mut function.grants);
         function.grants = Grants {
             env: own.env,
+            args: own.args,
             dirs: own.dirs,
             secrets: own.secrets,
             tmp_bytes: own.tmp_bytes,
@@ -46,6 +48,7 @@ pub(crate) fn widen(functions: &mut [Function], policy: &Policy) {
         let tmp_bytes = own.tmp_bytes.or(tmp_most.map(|most| most.min(TMP_BYTES)));
         function.grants = Grants {
             env: own.env,
+            args: own.args,
             dirs: own.dirs,
             secrets: own.secrets,
             tmp_bytes,

@@ -16,12 +16,15 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use midge_toolchain::{FOR_OTHER_HOSTS, Tool, Toolchains, in_ci};
+use midge_toolchain::{FOR_OTHER_HOSTS, REAL_PROGRAMS, Tool, Toolchains, in_ci};
 
 use super::step::{Runner, now};
 
 /// The project templates, some of which want packages of npm.
 const TEMPLATES: &str = "templates";
+
+/// Guests of another platform's SDKs, one of which wants packages of npm.
+const SPIN: &str = "guests/spin";
 
 /// Installations under way.
 pub(super) struct Languages {
@@ -55,8 +58,20 @@ impl Languages {
                 tools.file(file).map(drop)
             });
         }
-        for (name, text) in packages(&root.join(TEMPLATES))? {
-            let name = format!("npm packages of the template {name}");
+        for file in &REAL_PROGRAMS {
+            let name = format!("{}, a program", file.name);
+            languages.work(runner, &sender, name, move |tools| {
+                tools.file(file).map(drop)
+            });
+        }
+        let name = "Spin's SDK for Python".to_owned();
+        languages.work(runner, &sender, name, |tools| {
+            tools.spin_for_python().map(drop)
+        });
+        let mut projects = packages(&root.join(TEMPLATES))?;
+        projects.extend(packages(&root.join(SPIN))?);
+        for (name, text) in projects {
+            let name = format!("npm packages of the project {name}");
             languages.work(runner, &sender, name, move |tools| {
                 tools.node_modules(&text).map(drop)
             });

@@ -23,6 +23,9 @@ pub struct Grants {
     /// Environment variables, by name.
     #[schema(required = false)]
     env: BTreeMap<String, String>,
+    /// What follows the name of a command on its command line.
+    #[schema(required = false, max_items = 64)]
+    args: Vec<String>,
     /// Host directories.
     #[schema(required = false, max_items = 256)]
     dirs: Vec<DirGrant>,

@@ -45,6 +45,7 @@ pub(super) fn between(old: Option<&Grants>, new: &Grants) -> Vec<GrantChange> {
         kind("clock").clock(old.clock, new.clock),
         kind("tmp").tmp(old.tmp_bytes, new.tmp_bytes),
         kind("env").env(old, new),
+        kind("args").args(old, new),
     ]
     .into_iter()
     .flat_map(|kind| kind.changes)
@@ -143,6 +144,18 @@ impl Kind {
                 self.changed(format_bytes(from), format_bytes(to), to > from);
             }
             _ => {}
+        }
+        self
+    }
+
+    /// Like variables, they are said and give nothing.
+    fn args(mut self, old: &Grants, new: &Grants) -> Self {
+        let told = |args: &[String]| format!("{args:?}");
+        match (old.args.is_empty(), new.args.is_empty()) {
+            _ if old.args == new.args => {}
+            (true, _) => self.push(Change::Added, told(&new.args), false),
+            (_, true) => self.push(Change::Removed, told(&old.args), false),
+            _ => self.changed(told(&old.args), told(&new.args), false),
         }
         self
     }

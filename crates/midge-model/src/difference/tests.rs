@@ -346,6 +346,18 @@ fn of_a_variable_only_the_name_is_told() {
 }
 
 #[test]
+fn arguments_are_told_and_give_nothing() {
+    let args = |words: &[&str]| Grants {
+        args: words.iter().map(|word| (*word).to_owned()).collect(),
+        ..Grants::default()
+    };
+    assert_snapshot!(grants(args(&[]), args(&["-c", "a b"])), @r#"Added args ["-c", "a b"]"#);
+    assert_snapshot!(grants(args(&["-c"]), args(&["-v"])), @r#"Changed args ["-c"] -> ["-v"]"#);
+    assert_snapshot!(grants(args(&["-c"]), args(&[])), @r#"Removed args ["-c"]"#);
+    assert_snapshot!(grants(args(&["-c"]), args(&["-c"])), @"");
+}
+
+#[test]
 fn a_finer_clock_and_a_larger_private_folder_widen() {
     let of = |clock, tmp_bytes| Grants {
         clock,

@@ -31,6 +31,7 @@ pub(super) const FUNCTION_KEYS: Keys = Keys {
         "limits",
         "keep",
         "env",
+        "args",
         "allow",
     ],
     planned: &["cron", "topics", "retry"],
@@ -100,6 +101,7 @@ fn function(
             "limits" => (limits, _) = read_limits(entry)?,
             "keep" => keep = Some(read_keep(entry)?),
             "env" => read_env(entry, &mut grants)?,
+            "args" => read_args(entry, &mut grants)?,
             "allow" => read_allow(entry, &mut grants)?,
             _ => unknown_was_refused(),
         }
@@ -199,6 +201,15 @@ fn read_env(entry: Entry<'_, '_>, grants: &mut Grants) -> Result<(), Located> {
         }
     }
     Ok(())
+}
+
+fn read_args(entry: Entry<'_, '_>, grants: &mut Grants) -> Result<(), Located> {
+    for word in entry.list("a list such as `[\"-c\"]`")?.iter() {
+        grants.args.push(entry.with(word).text()?.to_owned());
+    }
+    grants
+        .check_args()
+        .map_err(|error| at(entry.value, Problem::Grants(error)))
 }
 
 /// Reads an `allow` table.

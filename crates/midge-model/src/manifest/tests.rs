@@ -6,6 +6,7 @@ use insta::assert_snapshot;
 use proptest::prelude::*;
 
 use super::*;
+use crate::{ARGS_BYTES_MAX, ARGS_MAX};
 
 fn check(text: &str) -> String {
     match Manifest::parse(text) {
@@ -50,6 +51,7 @@ build     = "cargo build --release --target wasm32-wasip2"
 routes    = ["POST /checkout", "GET /orders/{id}", "shop.example.net/api/{*rest}"]
 isolation = "fresh"
 keep      = 20
+args      = ["--std", "-"]
 
 [function.checkout.limits]
 memory         = "64MiB"
@@ -105,7 +107,7 @@ fn every_key_that_works_today_is_read() {
     assert_snapshot!(check(EVERY_KEY), @r#"
     checkout: target/checkout.wasm ["POST /checkout", "GET /orders/{id}", "shop.example.net/api/{*rest}"] build "cargo build --release --target wasm32-wasip2" keep 20
     LimitsPatch { memory_bytes: Some(67108864), cpu: Some(50ms), time: Some(5s), concurrency: Some(200), queue: Some(0), queue_time: Some(1s), request_body_bytes: Some(10485760), response_body_bytes: Some(20971520), log_bytes: Some(1048576), log_rate_bytes: Some(65536), outbound_calls: Some(3), outbound_bytes: Some(1073741824), sockets: Some(2), weight: Some(300) }
-    {"env":{"LOG":"info"},"dirs":[{"host":"./data","guest":"/data","mode":"rw","quota_bytes":"1GiB"},{"host":"./ro","guest":"/ro","mode":"ro"}],"http":["POST https://api.stripe.com/v1/*","https://*.example.com"],"tcp":["db.internal:5432"],"udp":["10.0.0.0/8:53"],"dns":["*.internal"],"listen":["127.0.0.1:*"],"secrets":[{"name":"STRIPE_KEY","exposure":"env"},{"name":"CONFIG_KEY","exposure":"config"},{"name":"API_KEY","exposure":{"inject":{"header":"authorization","format":"Bearer {}","to":["https://api.example.com/*"]}}},{"name":"RAW_KEY","exposure":{"inject":{"header":"x-key","format":"{}","to":["https://*.example.com"]}}}],"kv":[],"clock":"real","tmp_bytes":"64MiB"}
+    {"env":{"LOG":"info"},"args":["--std","-"],"dirs":[{"host":"./data","guest":"/data","mode":"rw","quota_bytes":"1GiB"},{"host":"./ro","guest":"/ro","mode":"ro"}],"http":["POST https://api.stripe.com/v1/*","https://*.example.com"],"tcp":["db.internal:5432"],"udp":["10.0.0.0/8:53"],"dns":["*.internal"],"listen":["127.0.0.1:*"],"secrets":[{"name":"STRIPE_KEY","exposure":"env"},{"name":"CONFIG_KEY","exposure":"config"},{"name":"API_KEY","exposure":{"inject":{"header":"authorization","format":"Bearer {}","to":["https://api.example.com/*"]}}},{"name":"RAW_KEY","exposure":{"inject":{"header":"x-key","format":"{}","to":["https://*.example.com"]}}}],"kv":[],"clock":"real","tmp_bytes":"64MiB"}
     hello: hello.wasm ["/hello/*"]
     "#);
 }
@@ -242,6 +244,13 @@ fn routes_that_collide_are_both_named() {
 #[test]
 fn grants_are_checked_where_they_stand() {
     assert_snapshot!(function("env = { \"A-B\" = \"x\" }"), @"line 3, column 9: environment variable name `A-B` is not a letter or `_` followed by letters, digits and `_`");
+    assert_snapshot!(function("args = \"-c\""), @r#"line 3, column 8: `args` in [function.x] is text, write a list such as `["-c"]`"#);
+    assert_snapshot!(function("args = [1]"), @"line 3, column 9: `args` in [function.x] is a number, write text in quotes");
+    assert_snapshot!(function("args = [\"a\\u0000b\"]"), @"line 3, column 8: arguments are more than 64, longer than 32768 bytes or have a zero byte");
+    let many = vec!["\"-v\""; ARGS_MAX + 1].join(",");
+    assert_snapshot!(function(&format!("args = [{many}]")), @"line 3, column 8: arguments are more than 64, longer than 32768 bytes or have a zero byte");
+    let long = "x".repeat(ARGS_BYTES_MAX);
+    assert_snapshot!(function(&format!("args = [\"{long}\"]")), @"line 3, column 8: arguments are more than 64, longer than 32768 bytes or have a zero byte");
     assert_snapshot!(function("env = { A = 1 }"), @"line 3, column 13: `A` in [function.x.env] is a number, write text in quotes");
     assert_snapshot!(function("allow.dirs = [{ host = \"a\" }]"), @"line 3, column 15: [function.x.allow.dirs] has no `guest`");
     assert_snapshot!(function("allow.dirs = [{ host = \"a\", guest = \"a\" }]"), @"line 3, column 15: guest path `a` must start with `/` and be without `.`, `..` and `//`, write for example `/data`");
@@ -293,7 +302,7 @@ proptest! {
     /// Nearly right manifests get further than random text.
     #[test]
     fn never_panics_on_what_is_nearly_a_manifest(
-        key in "(component|routes|limits|keep|env|allow|isolation|cron|[a-z]{1,6})(\\.(http|tcp|dns|dirs|secrets|tmp|cpu|[a-z]{1,6}))?",
+        key in "(component|routes|limits|keep|env|args|allow|isolation|cron|[a-z]{1,6})(\\.(http|tcp|dns|dirs|secrets|tmp|cpu|[a-z]{1,6}))?",
         value in "(\"[a-z/{}:* ]{0,8}\"|\\[\"(https://)?[a-z*.:0-9]{0,8}\"\\]|\\[\\{ (name|host) = \"[a-zA-Z]{0,3}\" \\}\\]|[0-9]{1,20}|0x[0-9a-f]{1,20}|\\[\"/[a-z]{0,2}\"\\]|\\{[a-z]{1,3} = 1\\}|true|1979-05-27|nan)",
     ) {
         let text = format!("[function.x]\n{key} = {value}\n");

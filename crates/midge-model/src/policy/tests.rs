@@ -59,6 +59,7 @@ fn http(grants: &[&str]) -> Grants {
 fn everything() -> Grants {
     Grants {
         env: [("LOG".to_owned(), "info".to_owned())].into(),
+        args: Vec::new(),
         dirs: vec!["/srv/shop:/data:rw".parse().unwrap()],
         http: vec!["GET https://api.example.com/v1".parse().unwrap()],
         tcp: vec!["db.internal:5432".parse().unwrap()],

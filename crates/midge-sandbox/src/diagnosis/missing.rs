@@ -16,7 +16,7 @@ pub(super) struct Missing {
 
 impl Missing {
     pub(super) fn of(imports: &[Import]) -> Option<Self> {
-        let missing = imports.iter().filter(|import| !import.provided).cloned();
+        let missing = imports.iter().filter(|import| import.is_missing()).cloned();
         let is_versioned = |import: &Import| !import.versions_here().is_empty();
         let (versioned, unknown): (Vec<_>, Vec<_>) = missing.partition(is_versioned);
         (!versioned.is_empty() || !unknown.is_empty()).then_some(Self { unknown, versioned })

@@ -38,7 +38,7 @@ impl OtherHost {
         let missing: Vec<_> = facts
             .imports
             .iter()
-            .filter(|import| !import.provided)
+            .filter(|import| import.is_missing())
             .collect();
         let host = host_of(facts, &missing)?;
         let mut imports: Vec<_> = missing.into_iter().cloned().collect();

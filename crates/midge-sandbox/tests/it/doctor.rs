@@ -287,6 +287,48 @@ fn resources_that_nobody_provides_are_named_with_their_methods() {
     ");
 }
 
+/// Runs a command that imports these of Spin and calls one of them if it is told to.
+fn spin_command(imports: &[&str], calls: &str) -> String {
+    let imports = imports.iter().map(|name| {
+        format!(
+            r#"(import "fermyon:spin/{name}@2.0.0" (instance ${name}
+            (export "connection" (type (sub resource))) (export "execute" (func))))"#
+        )
+    });
+    let imports: String = imports.collect();
+    let command = format!(
+        r#"(component {imports}
+            (core func $execute (canon lower (func $redis "execute")))
+            (core module $m
+                (import "redis" "execute" (func $execute))
+                (func (export "run") (result i32) {calls} i32.const 0))
+            (core instance $i (instantiate $m
+                (with "redis" (instance (export "execute" (func $execute))))))
+            (func $run (result (result)) (canon lift (core func $i "run")))
+            (instance $cli (export "run" (func $run)))
+            (export "wasi:cli/run@0.2.12" (instance $cli)))"#
+    );
+    let checked = check(command.as_bytes());
+    if !checked.starts_with("ok") {
+        return checked;
+    }
+    match Guest::from_bytes(command.as_bytes()).get("/") {
+        Ok(reply) => reply.status.to_string(),
+        Err(outcome) => format!("{outcome:?}"),
+    }
+}
+
+#[test]
+fn a_world_that_is_imported_whole_is_no_need() {
+    let world = ["llm", "mysql", "postgres", "redis", "sqlite"];
+    assert_snapshot!(spin_command(&world, ""), @"NoResponse");
+    assert_snapshot!(spin_command(&world, "call $execute"), @r#"Trapped { reason: "`fermyon:spin/redis@2.0.0#execute` is not here: the SDK imports it, this host has none < ?" }"#);
+    assert_snapshot!(spin_command(&["redis"], ""), @r"
+    error: component imports `fermyon:spin/redis@2.0.0` (`execute`), which this host does not have
+    hint: of Spin's interfaces this host has `fermyon:spin/key-value` and `fermyon:spin/variables` in version 2.0.0: build without the others, with an SDK of Spin 3 or earlier
+    ");
+}
+
 #[test]
 fn many_imports_are_counted_and_not_listed() {
     let import = |interface: &str| {

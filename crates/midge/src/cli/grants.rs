@@ -23,6 +23,10 @@ pub(crate) struct GrantArgs {
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) env: Vec<EnvVar>,
 
+    /// Argument of every function that is a command; can be repeated.
+    #[arg(long = "arg", value_name = "TEXT", allow_hyphen_values = true)]
+    pub(crate) args: Vec<String>,
+
     /// Folder that every function may use, `ro` (default) or `rw`; can be repeated.
     #[arg(long = "dir", value_name = "HOST:GUEST[:ro|rw]")]
     pub(crate) dirs: Vec<DirGrant>,

@@ -125,6 +125,9 @@ fn producer(producer: &Producer) -> String {
 fn import(import: &Import) -> String {
     let name = import.full_name();
     match (import.provided, import.needs_grant, import.reaches) {
+        (false, _, _) if import.ends_when_called => {
+            format!("{name} (this host does not have it; a call ends the invocation)")
+        }
         (false, _, _) => match import.versions_here().as_slice() {
             [] => format!("{name} (this host does not have it)"),
             versions => format!("{name} (this host has {})", versions.join(" and ")),
@@ -151,6 +154,7 @@ mod tests {
             version,
             functions: Vec::new(),
             provided: true,
+            ends_when_called: false,
             needs_grant,
             reaches: needs_grant.map(|_| "HTTP servers"),
         }

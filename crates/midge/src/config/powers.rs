@@ -94,6 +94,7 @@ impl PowersChoice {
             env: variables
                 .map(|variable| (variable.name, variable.value))
                 .collect(),
+            args: typed.args,
             dirs: typed.dirs,
             http: typed.allow_http,
             tcp: typed.allow_tcp,

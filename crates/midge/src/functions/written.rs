@@ -129,6 +129,9 @@ impl Written {
 /// path, it goes in place of what was written.
 fn with_typed(mut grants: Grants, typed: &Grants) -> Grants {
     grants.env.extend(typed.env.clone());
+    if !typed.args.is_empty() {
+        grants.args.clone_from(&typed.args);
+    }
     grants
         .dirs
         .retain(|dir| typed.dirs.iter().all(|typed| typed.guest != dir.guest));

@@ -136,3 +136,40 @@ async fn an_exit_code_after_output_is_never_a_whole_body() {
         );
     }
 }
+
+/// Prints its command line, a zero byte behind each word.
+const ARGUMENTS: &str = r#"(module
+    (import "wasi_snapshot_preview1" "args_sizes_get" (func $sizes (param i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "args_get" (func $get (param i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_write"
+        (func $write (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 16) "content-type: text/plain\n\n")
+    (func (export "_start")
+        (drop (call $sizes (i32.const 0) (i32.const 4)))
+        (drop (call $get (i32.const 256) (i32.const 4096)))
+        (i32.store (i32.const 64) (i32.const 16))
+        (i32.store (i32.const 68) (i32.const 26))
+        (i32.store (i32.const 72) (i32.const 4096))
+        (i32.store (i32.const 76) (i32.load (i32.const 4)))
+        ;; What one call writes may be the first of its buffers only.
+        (drop (call $write (i32.const 1) (i32.const 64) (i32.const 1) (i32.const 80)))
+        (drop (call $write (i32.const 1) (i32.const 72) (i32.const 1) (i32.const 80)))))"#;
+
+#[tokio::test]
+async fn the_command_line_is_the_manifests() {
+    let site = Site::written(
+        "[function.tool]\ncomponent = \"tool.wat\"\nargs = [\"-v\", \"a b\", \"größer\"]\n",
+    );
+    std::fs::write(site.path().join("tool.wat"), ARGUMENTS).unwrap();
+    let cases: [(&[&str], &str); 2] = [
+        (&[], "tool\0-v\0a b\0größer\0"),
+        (&["--arg", "-q", "--arg", ""], "tool\0-q\0\0"),
+    ];
+    for (flags, told) in cases {
+        let midge = site.server().args(flags.iter().copied()).start();
+        // RFC 3875 (4.4) has words of such a query on the command line.
+        let answer = get(midge.addr(), "/tool/?--help+x").await.unwrap();
+        assert_eq!(answer.text(), told);
+    }
+}
