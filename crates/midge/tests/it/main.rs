@@ -38,3 +38,4 @@ mod shared;
 mod spin;
 mod tested;
 mod tls;
+mod worlds;
