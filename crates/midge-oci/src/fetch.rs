@@ -13,7 +13,7 @@ use midge_model::{ComponentPlace, ComponentReference, Digest, PinnedComponent};
 use crate::artifact::{DOCUMENT_BYTES_MAX, Manifest};
 use crate::blobs::{Blobs, BlobsError};
 use crate::login::Credentials;
-use crate::registry::{Registry, RegistryError};
+use crate::registry::{Registry, RegistryError, Wanted};
 use crate::server::Bounds;
 use crate::web::{WebError, download};
 
@@ -120,7 +120,7 @@ pub async fn fetch(
         ComponentPlace::Oci(place) => {
             let registry = Registry::new(place, credentials, plain_http, bounds);
             let mut registry = registry.map_err(RegistryError::from)?;
-            let wanted = digest.ok_or_else(|| place.tag());
+            let wanted = digest.map_or_else(|| Wanted::Tag(place.tag()), Wanted::Digest);
             let (manifest, read) = registry.manifest(wanted).await?;
             let component = registry.component(&read).await?;
             (cache.put(&manifest)?, component)

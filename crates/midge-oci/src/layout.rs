@@ -19,7 +19,7 @@ use crate::artifact::{
     Artifact, ArtifactError, CONFIG_MEDIA_TYPE, DOCUMENT_BYTES_MAX, Descriptor, INDEX_MEDIA_TYPE,
     MANIFEST_MEDIA_TYPE, Manifest, json,
 };
-use crate::blobs::{Blobs, BlobsError};
+use crate::blobs::Blobs;
 
 const MARK: &str = "oci-layout";
 const MARK_TEXT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
@@ -42,9 +42,6 @@ pub enum LayoutError {
         /// Why it did not work.
         source: io::Error,
     },
-    /// One of its blobs.
-    #[error(transparent)]
-    Blob(#[from] BlobsError),
     /// It has something in it that would be lost.
     #[error("folder `{}` has something else in it than components", path.display())]
     Occupied {
@@ -135,26 +132,26 @@ pub fn write_layout(folder: &Path, artifacts: &[(String, Artifact)]) -> Result<(
         _ => Path::new("."),
     };
     fs::create_dir_all(parent).map_err(file("make", parent))?;
-    // Made beside it and renamed: whoever reads it finds the one or the other.
-    let made = tempfile::Builder::new()
+    // Made beside it, so that whatever fails leaves what is there, and nobody finds half of it.
+    let room = tempfile::Builder::new()
         .prefix(&format!(".{name}-"))
         .tempdir_in(parent)
         .map_err(file("make a folder in", parent))?;
-    fill(made.path(), artifacts)?;
-    let made = made.keep();
-    let outcome = put_in_place(&made, folder, is_there);
-    if outcome.is_err() {
-        drop(fs::remove_dir_all(&made));
-    }
-    outcome
+    let made = room.path().join("layout");
+    fill(&made, artifacts)?;
+    put_in_place(&made, folder, is_there)
 }
 
 fn fill(folder: &Path, artifacts: &[(String, Artifact)]) -> Result<(), LayoutError> {
     let blobs = Blobs::at(&folder.join(BLOBS));
+    let write = |path: &Path, bytes: &[u8]| fs::write(path, bytes).map_err(file("write", path));
+    // Not as a cache, which is its owner's alone: who may read it is what the umask says.
+    let digests = folder.join(BLOBS).join("sha256");
+    fs::create_dir_all(&digests).map_err(file("make", &digests))?;
     let mut manifests = Vec::with_capacity(artifacts.len());
     for (name, artifact) in artifacts {
         for blob in [&artifact.component, &artifact.config, &artifact.manifest] {
-            blobs.put(blob)?;
+            write(&blobs.path(&Digest::of(blob)), blob)?;
         }
         manifests.push(Descriptor {
             artifact_type: Some(CONFIG_MEDIA_TYPE),
@@ -167,31 +164,8 @@ fn fill(folder: &Path, artifacts: &[(String, Artifact)]) -> Result<(), LayoutErr
         media_type: INDEX_MEDIA_TYPE,
         manifests,
     };
-    for (name, bytes) in [
-        (MARK, MARK_TEXT.as_bytes()),
-        (INDEX, json(&index).as_slice()),
-    ] {
-        let path = folder.join(name);
-        fs::write(&path, bytes).map_err(file("write", &path))?;
-    }
-    open_to_readers(folder)
-}
-
-/// As other folders that are made here: what is shared is to be read.
-fn open_to_readers(folder: &Path) -> Result<(), LayoutError> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let set = |path: &Path, mode: u32| {
-        let mode = fs::Permissions::from_mode(mode);
-        fs::set_permissions(path, mode).map_err(file("open to readers", path))
-    };
-    let blobs = folder.join(BLOBS);
-    let digests = blobs.join("sha256");
-    for entry in fs::read_dir(&digests).map_err(file("list", &digests))? {
-        set(&entry.map_err(file("list", &digests))?.path(), 0o644)?;
-    }
-    set(&digests, 0o755)?;
-    set(&blobs, 0o755)?;
-    set(folder, 0o755)
+    write(&folder.join(INDEX), &json(&index))?;
+    write(&folder.join(MARK), MARK_TEXT.as_bytes())
 }
 
 fn put_in_place(made: &Path, folder: &Path, is_there: bool) -> Result<(), LayoutError> {

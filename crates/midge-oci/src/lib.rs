@@ -29,6 +29,6 @@ pub use blobs::{Blobs, BlobsError};
 pub use fetch::{FetchError, Fetched, cached, fetch};
 pub use layout::{LayoutError, is_layout, read_layout, write_layout};
 pub use login::Credentials;
-pub use registry::{Registry, RegistryError};
+pub use registry::{Registry, RegistryError, Wanted};
 pub use server::{Bounds, ServerError};
 pub use web::{WebError, download};

@@ -90,6 +90,15 @@ impl RegistryError {
     }
 }
 
+/// Which artifact of a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted<'a> {
+    /// The one with this digest, and nothing else.
+    Digest(Digest),
+    /// Whatever has this tag now.
+    Tag(&'a str),
+}
+
 /// What is to be done with a repository.
 #[derive(Debug, Clone, Copy)]
 enum Scope {
@@ -132,21 +141,21 @@ impl Registry {
         })
     }
 
-    /// The manifest with this digest, or with this tag, as it is.
+    /// The manifest of an artifact, as it is and as it was read.
     ///
     /// # Errors
     ///
     /// There is none, it has another digest, or it is not that of a component.
     pub async fn manifest(
         &mut self,
-        wanted: Result<Digest, &str>,
+        wanted: Wanted<'_>,
     ) -> Result<(Bytes, Manifest), RegistryError> {
         let (name, what) = match wanted {
-            Ok(digest) => (
+            Wanted::Digest(digest) => (
                 digest.to_string(),
                 format!("manifest {}@{digest}", self.repository),
             ),
-            Err(tag) => (
+            Wanted::Tag(tag) => (
                 tag.to_owned(),
                 format!("manifest {}:{tag}", self.repository),
             ),
@@ -157,7 +166,7 @@ impl Registry {
         let response = self.read(&request, &what).await?;
         let bytes = self.server.body(response, &what, DOCUMENT_BYTES_MAX);
         let bytes = bytes.await?;
-        if let Ok(wanted) = wanted {
+        if let Wanted::Digest(wanted) = wanted {
             check("manifest", &bytes, wanted)?;
         }
         let component_bytes_max = self.server.bounds.component_bytes_max;

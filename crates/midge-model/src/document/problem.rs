@@ -56,6 +56,8 @@ pub(crate) enum Problem {
     NoFunction,
     #[error("{0}")]
     Component(ComponentSourceError),
+    #[error("{table} has `build` and a `component` from elsewhere, which is taken as it is")]
+    BuildOfPinned { table: String },
     #[error("{0}")]
     Isolation(IsolationError),
     #[error("read function name: {0}")]
@@ -180,6 +182,9 @@ impl Problem {
             }
             Self::NotInjected { .. } => {
                 "add `as = \"inject\"`, or leave the header to the function".to_owned()
+            }
+            Self::BuildOfPinned { .. } => {
+                "remove `build`, or write the path that it builds as `component`".to_owned()
             }
             Self::Component(error) => return error.hint(),
             Self::Case(problem) => return problem.hint(),

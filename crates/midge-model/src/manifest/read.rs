@@ -113,6 +113,10 @@ fn function(
             },
         )
     })?;
+    if let (ComponentSource::Pinned(_), Some(_)) = (&component, &build) {
+        let table = table.to_owned();
+        return Err(at(entry.key, Problem::BuildOfPinned { table }));
+    }
     let routes = routes.unwrap_or_else(|| vec![(Route::default_of(name), entry.key.span().start)]);
     for (route, offset) in &routes {
         all_routes.routes.push((route.clone(), ()));

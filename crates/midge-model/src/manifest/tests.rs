@@ -144,6 +144,10 @@ fn a_component_from_elsewhere_has_a_digest() {
     ");
     let digest = "0123456789abcdef".repeat(4);
     let line = format!("[function.x]\ncomponent = \"https://example.com/x.wasm#sha256={digest}\"");
+    assert_snapshot!(check(&format!("{line}\nbuild = \"make\"")), @r"
+    line 1, column 11: [function.x] has `build` and a `component` from elsewhere, which is taken as it is
+    hint: remove `build`, or write the path that it builds as `component`
+    ");
     assert_snapshot!(check(&line), @r#"x: https://example.com/x.wasm#sha256=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef ["/x/*"]"#);
 }
 

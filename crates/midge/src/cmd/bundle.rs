@@ -28,7 +28,7 @@ impl Hint for LayoutError {
             Self::Missing { .. } | Self::Index { .. } => {
                 Some("make it again with midge bundle".to_owned())
             }
-            Self::File { .. } | Self::Blob(_) | Self::Artifact { .. } => None,
+            Self::File { .. } | Self::Artifact { .. } => None,
         }
     }
 }

@@ -178,6 +178,7 @@ fn every_command_takes_a_pinned_component() {
     exit: 0
     --- stdout
     --- stderr
+    nothing to build: components from elsewhere are taken as they are
     ");
     let inspected = home.run(&["inspect", reference]);
     assert!(inspected.contains("HTTP handler, WASI 0.2"), "{inspected}");
@@ -311,6 +312,32 @@ fn who_has_to_log_in_uses_dockers_login_or_the_environment() {
     docker_login(home.path(), &registry.authority());
     let docker = compile().env("DOCKER_CONFIG", home.path());
     assert!(home.shown(docker).starts_with("exit: 0"));
+}
+
+#[test]
+fn another_machine_is_spoken_to_by_tls() {
+    let Some(registry) = or_skip(Registry::start()) else {
+        return;
+    };
+    let _masks = masks().bind_to_scope();
+    let home = Home::new();
+    // This machine, by an address that does not say so.
+    let authority = registry.authority().replace("127.0.0.1", "0.0.0.0");
+    let place = format!("oci://{authority}/hello:1");
+    let file = fixture("http02-tiny.wasm").to_string_lossy().into_owned();
+    let refused = home.run(&["push", &place, &file]);
+    assert_snapshot!(refused.replace(&authority, "REGISTRY"), @r"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: push http02-tiny: ask REGISTRY for the component: error sending request: client error (Connect): received corrupt message of type InvalidContentType
+
+    hint: a server that speaks plain HTTP is asked by `midge pull --plain-http`, and by a manifest only on this machine
+    ");
+    let pushed = home.run(&["push", "--plain-http", &place, &file]);
+    assert!(pushed.starts_with("exit: 0"), "{pushed}");
+    let pulled = home.run(&["pull", "--plain-http", &place]);
+    assert_eq!(stdout(&pulled), stdout(&pushed));
 }
 
 #[test]
