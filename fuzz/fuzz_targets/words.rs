@@ -3,7 +3,9 @@
 
 use libfuzzer_sys::fuzz_target;
 use midge_model::quantity::{parse_bytes, parse_duration};
-use midge_model::{Digest, DirGrant, EnvVar, FunctionName, RequestId, Route};
+use midge_model::{
+    ComponentReference, ComponentSource, Digest, DirGrant, EnvVar, FunctionName, RequestId, Route,
+};
 
 fuzz_target!(|text: &str| {
     if let Ok(route) = text.parse::<Route>() {
@@ -14,6 +16,12 @@ fuzz_target!(|text: &str| {
     }
     if let Ok(digest) = text.parse::<Digest>() {
         assert_eq!(digest.to_string().parse::<Digest>().ok(), Some(digest));
+    }
+    if let Ok(reference) = text.parse::<ComponentReference>() {
+        assert_eq!(reference.to_string().parse().as_ref(), Ok(&reference));
+    }
+    if let Ok(source) = text.parse::<ComponentSource>() {
+        assert_eq!(source.to_string().parse().as_ref(), Ok(&source));
     }
     let name = FunctionName::from_file_stem(text);
     assert_eq!(name.to_string().parse::<FunctionName>().ok(), Some(name));

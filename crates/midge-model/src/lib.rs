@@ -12,6 +12,7 @@
 mod address;
 pub mod cases;
 pub mod cgi;
+mod component;
 mod difference;
 mod digest;
 mod document;
@@ -40,6 +41,10 @@ mod traffic;
 
 pub use address::{
     Cidr, CidrError, HOST_NAME_BYTES_MAX, HostName, HostNameError, PortRange, PortRangeError, Reach,
+};
+pub use component::{
+    Authority, COMPONENT_SOURCE_BYTES_MAX, ComponentPlace, ComponentReference, ComponentSource,
+    ComponentSourceError, OciPlace, PinnedComponent, WebPlace,
 };
 pub use difference::{
     Change, ComponentChange, Difference, GrantChange, IsolationChange, LimitChange, RouteChange,

@@ -15,7 +15,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use crate::document::{self, Kind, Placed};
-use crate::{FunctionName, Grants, Isolation, LimitsPatch, Route};
+use crate::{ComponentSource, FunctionName, Grants, Isolation, LimitsPatch, Route};
 
 /// The longest manifest in bytes.
 pub const MANIFEST_BYTES_MAX: usize = 1 << 20;
@@ -33,8 +33,8 @@ pub struct Manifest {
 /// What a manifest says about one function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FunctionSpec {
-    /// The component's path as written: relative to the manifest.
-    pub component: String,
+    /// Where its component is.
+    pub component: ComponentSource,
     /// The command that builds it, as written.
     pub build: Option<String>,
     /// Which requests it answers; `/<name>/*` where the manifest does not say.

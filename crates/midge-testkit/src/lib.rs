@@ -1,5 +1,6 @@
 //! What tests share: built guests, a cache of their native code, a running midge,
-//! clients that speak HTTP byte by byte or comfortably, a name server, and a server that guests call.
+//! clients that speak HTTP byte by byte or comfortably, a name server, a registry, and a server that
+//! guests call.
 //!
 //! **Invariant:** every helper works on real files, sockets and processes, gives each
 //! test ports and folders of its own, waits for states with a bound, and ends what it
@@ -10,6 +11,7 @@ mod dns;
 mod guests;
 pub mod http;
 pub mod process;
+mod registry;
 mod run;
 mod server;
 mod upstream;
@@ -18,6 +20,7 @@ mod wait;
 pub use dns::DnsServer;
 pub use guests::{example, examples, fixture, native_code_cache};
 pub use midge_toolchain as toolchain;
+pub use registry::{Registry, docker_login};
 pub use run::Run;
 pub use server::{Midge, MidgeBuilder};
 pub use upstream::{Seen, Upstream};

@@ -11,8 +11,10 @@
 //! | `/redirect?URL` | 302 to there |
 //! | `/status?N` | that status |
 //! | `/field?N` | a field of N bytes |
+//! | what was put there | that |
 //! | else | `from afar` |
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::pending;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -52,6 +54,8 @@ struct Memory {
     connections: usize,
     open: usize,
     requests: Vec<Seen>,
+    /// What was put there, by path.
+    files: BTreeMap<String, Bytes>,
     /// How much was read of bodies so far.
     body_bytes: usize,
 }
@@ -122,6 +126,13 @@ impl Upstream {
             end: Some(end),
             thread: Some(thread),
         }
+    }
+
+    /// Answers with these bytes at a path from now on.
+    pub fn put(&self, path: &str, bytes: impl Into<Bytes>) {
+        lock(&self.memory)
+            .files
+            .insert(path.to_owned(), bytes.into());
     }
 
     /// Where it listens.
@@ -283,6 +294,10 @@ async fn answer(
     while let Some(Ok(frame)) = body.frame().await {
         body_bytes += frame.data_ref().map_or(0, Bytes::len);
         lock(&memory).body_bytes += frame.data_ref().map_or(0, Bytes::len);
+    }
+    let file = lock(&memory).files.get(&path).cloned();
+    if let Some(file) = file {
+        return Ok(Response::new(whole(file)));
     }
     Ok(respond(&path, &query, &headers, body_bytes).await)
 }

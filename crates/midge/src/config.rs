@@ -9,6 +9,7 @@
 
 mod bench;
 mod powers;
+mod registry;
 mod serve;
 mod target;
 
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::bench::{BenchConfig, BenchFunctions, BenchLoad, BenchRequest, BenchTarget};
 pub(crate) use self::powers::{LearnTo, PolicyChoice, PowersChoice, SecretChoice};
+pub(crate) use self::registry::{RegistryAsked, registry_credentials};
 pub(crate) use self::serve::ServeConfig;
 pub(crate) use self::target::{Target, contexts_file, environment_token};
 use crate::cli::{CacheArgs, LogArgs, RunArgs};
@@ -131,6 +133,9 @@ pub(crate) enum ConfigError {
     /// Not a filter that `tracing` understands.
     #[error("log filter MIDGE_LOG=`{text}` is not understood, write for example `info,guest=off`")]
     LogFilter { text: String },
+    /// Not a moment that files could have.
+    #[error("SOURCE_DATE_EPOCH=`{text}` is not a number of seconds since 1970")]
+    SourceDate { text: String },
     /// Neither flag nor home.
     #[error("no folder for compiled code: neither XDG_CACHE_HOME nor HOME is set")]
     NoCacheDir,
@@ -143,7 +148,7 @@ impl Hint for ConfigError {
                 Some("--listen 127.0.0.1:8080".to_owned())
             }
             Self::NoCacheDir => Some("--cache-dir /var/cache/midge".to_owned()),
-            Self::Grace | Self::LogFilter { .. } => None,
+            Self::Grace | Self::LogFilter { .. } | Self::SourceDate { .. } => None,
         }
     }
 }
@@ -250,6 +255,23 @@ pub(crate) fn default_log() -> Result<LogConfig, ConfigError> {
         quiet: false,
         json: false,
     })
+}
+
+/// When what is made is said to have been made, since 1970, if somebody says so: the variable that
+/// reproducible builds agreed on.
+///
+/// # Errors
+///
+/// It is not a number of seconds.
+pub(crate) fn source_date() -> Result<Option<Duration>, ConfigError> {
+    let Some(text) = variable("SOURCE_DATE_EPOCH").filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let text = text.to_string_lossy().into_owned();
+    match text.parse::<u32>() {
+        Ok(seconds) => Ok(Some(Duration::from_secs(seconds.into()))),
+        Err(_) => Err(ConfigError::SourceDate { text }),
+    }
 }
 
 /// The value of a secret that the operator said is in our environment.

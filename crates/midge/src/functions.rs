@@ -24,6 +24,7 @@ use midge_model::{
 pub(crate) use self::projects::{Buildable, buildable};
 pub(crate) use self::written::Written;
 use crate::cmd::fault::Hint;
+use crate::components::Component;
 use crate::config::Overrides;
 
 /// The name of a manifest inside a folder.
@@ -34,8 +35,8 @@ const MANIFEST: &str = "midge.toml";
 pub(crate) struct Function {
     /// What it is called.
     pub(crate) name: FunctionName,
-    /// The file it is in.
-    pub(crate) component: PathBuf,
+    /// Where its component is.
+    pub(crate) component: Component,
     /// Which requests it answers.
     pub(crate) routes: Vec<Route>,
     /// What it may take.

@@ -11,6 +11,7 @@
 
 mod cli;
 mod cmd;
+mod components;
 mod config;
 mod contexts;
 mod control_door;

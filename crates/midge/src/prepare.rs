@@ -9,17 +9,15 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use midge_model::{Digest, FunctionName, Revision};
 use midge_sandbox::{ArtifactCache, CacheError, InspectError, Lookup, inspect};
 
 use crate::cmd::fault::Hint;
+use crate::components::{COMPONENT_BYTES_MAX, Component, ComponentError, Fetching};
 use crate::functions::Function;
 use crate::supervisor::{Compiler, CompilersError, Job, Made, Progress, Source};
-
-/// A larger file is no function; the largest known ones have 70 MB.
-const COMPONENT_BYTES_MAX: u64 = 1 << 30;
 
 /// Why functions did not become revisions.
 #[derive(Debug, thiserror::Error)]
@@ -37,11 +35,17 @@ pub(crate) enum PrepareError {
         function: FunctionName,
         path: PathBuf,
     },
+    /// The component is somewhere else, and it did not come from there.
+    #[error("function {function}")]
+    Fetch {
+        function: FunctionName,
+        source: Box<ComponentError>,
+    },
     /// The component cannot be run here.
-    #[error("function {function}: `{}`", path.display())]
+    #[error("function {function}: `{component}`")]
     Inspect {
         function: FunctionName,
-        path: PathBuf,
+        component: Box<Component>,
         source: Box<InspectError>,
     },
     /// The cache cannot be used.
@@ -58,6 +62,7 @@ impl Hint for PrepareError {
             Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 Some("build the component first, or correct `component` in midge.toml".to_owned())
             }
+            Self::Fetch { source, .. } => source.hint(),
             Self::Inspect { source, .. } => source.hint(),
             Self::Cache { source } => source.hint(),
             Self::Compile(error) => error.hint(),
@@ -71,6 +76,8 @@ impl Hint for PrepareError {
 pub(crate) struct Prepared {
     /// One for each function, in the same order.
     pub(crate) revisions: Vec<Revision>,
+    /// Where the component of each lies, in the same order.
+    pub(crate) files: Vec<PathBuf>,
     /// Where native code lies, by component.
     pub(crate) artifacts: BTreeMap<Digest, PathBuf>,
     /// What was not in the cache before.
@@ -88,11 +95,14 @@ pub(crate) async fn prepare(
     compiler: &Compiler,
     progress: &Progress,
 ) -> Result<Prepared, PrepareError> {
+    let fetching = Fetching::Into(compiler.cache_dir.clone());
     let mut digests = Vec::with_capacity(functions.len());
+    let mut files = Vec::with_capacity(functions.len());
     let mut artifacts = BTreeMap::new();
     let mut jobs = BTreeMap::new();
     for function in functions {
-        let source = read(function)?;
+        let (file, source) = read(function, &fetching).await?;
+        files.push(file.clone());
         let digest = Digest::of(&source);
         digests.push(digest);
         check_isolation(function, &source)?;
@@ -101,7 +111,7 @@ pub(crate) async fn prepare(
         }
         match find(cache, &digest, function)? {
             Some(artifact) => drop(artifacts.insert(digest, artifact)),
-            None => drop(jobs.insert(digest, job(function, &source, digest)?)),
+            None => drop(jobs.insert(digest, job(function, (file, &source), digest)?)),
         }
     }
     let made = compiler
@@ -114,23 +124,40 @@ pub(crate) async fn prepare(
         .map(|(function, digest)| function.revision(digest));
     Ok(Prepared {
         revisions: revisions.collect(),
+        files,
         artifacts,
         made,
     })
 }
 
-fn read(function: &Function) -> Result<Vec<u8>, PrepareError> {
-    let path = &function.component;
+/// The component's bytes, and the file that they are in now.
+async fn read(
+    function: &Function,
+    fetching: &Fetching,
+) -> Result<(PathBuf, Vec<u8>), PrepareError> {
+    match &function.component {
+        Component::File(path) => Ok((path.clone(), read_file(function, path)?)),
+        Component::Elsewhere(pinned) => match fetching.get(pinned).await {
+            Ok(fetched) => Ok((fetched.path, fetched.component)),
+            Err(source) => Err(PrepareError::Fetch {
+                function: function.name.clone(),
+                source: source.into(),
+            }),
+        },
+    }
+}
+
+fn read_file(function: &Function, path: &Path) -> Result<Vec<u8>, PrepareError> {
     let fault = |source| PrepareError::Read {
         function: function.name.clone(),
-        path: path.clone(),
+        path: path.to_owned(),
         source,
     };
     let size_bytes = std::fs::metadata(path).map_err(fault)?.len();
     if size_bytes > COMPONENT_BYTES_MAX {
         return Err(PrepareError::TooLarge {
             function: function.name.clone(),
-            path: path.clone(),
+            path: path.to_owned(),
         });
     }
     std::fs::read(path).map_err(fault)
@@ -168,18 +195,22 @@ fn check_isolation(function: &Function, source: &[u8]) -> Result<(), PrepareErro
 fn unfit(function: &Function, source: InspectError) -> PrepareError {
     PrepareError::Inspect {
         function: function.name.clone(),
-        path: function.component.clone(),
+        component: function.component.clone().into(),
         source: Box::new(source),
     }
 }
 
 /// A component that is not in the cache is new to us and is looked into before it is compiled.
-fn job(function: &Function, source: &[u8], digest: Digest) -> Result<Job, PrepareError> {
+fn job(
+    function: &Function,
+    (file, source): (PathBuf, &[u8]),
+    digest: Digest,
+) -> Result<Job, PrepareError> {
     let checked = inspect(source).and_then(|file| file.check_imports().map(|()| file));
     let inspection = checked.map_err(|source| unfit(function, source))?;
     Ok(Job {
         function: function.name.clone(),
-        source: Source::File(function.component.clone()),
+        source: Source::File(file),
         digest,
         size_bytes: inspection.size_bytes,
     })

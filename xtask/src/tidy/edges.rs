@@ -26,6 +26,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("midge-store", &[]),
     ("midge-api", &[]),
     ("midge-build", &[]),
+    ("midge-oci", &[]),
     ("midge-model", &[]),
     ("midge-testkit", &["midge-toolchain"]),
     // Installs compilers for tests and chores; knows nothing of the product.

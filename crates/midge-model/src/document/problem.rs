@@ -15,7 +15,7 @@ use crate::limits::LimitError;
 use crate::name::NameError;
 use crate::policy::{HostRuleError, PrivateGrantError};
 use crate::route::RouteError;
-use crate::{FunctionName, Route, manifest, policy};
+use crate::{ComponentSourceError, FunctionName, Route, manifest, policy};
 
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub(crate) enum Problem {
@@ -34,8 +34,6 @@ pub(crate) enum Problem {
     },
     #[error("`{key}` in {table} is not supported by this version of midge yet")]
     NotYet { key: String, table: String },
-    #[error("{what} is not supported by this version of midge yet")]
-    ValueNotYet { what: String },
     #[error("`{key}` in {table} is {found}, write {expected}")]
     WrongType {
         key: String,
@@ -56,6 +54,10 @@ pub(crate) enum Problem {
 
     #[error("manifest has no function")]
     NoFunction,
+    #[error("{0}")]
+    Component(ComponentSourceError),
+    #[error("{table} has `build` and a `component` from elsewhere, which is taken as it is")]
+    BuildOfPinned { table: String },
     #[error("{0}")]
     Isolation(IsolationError),
     #[error("read function name: {0}")]
@@ -165,9 +167,6 @@ impl Problem {
             Self::Missing { key: "level", .. } => {
                 "write which one, for example `level = \"serial\"`".to_owned()
             }
-            Self::ValueNotYet { .. } => {
-                "download the component and write its path, such as `function.wasm`".to_owned()
-            }
             Self::Empty { key: "routes", .. } => {
                 "remove `routes` and the function answers below its own name".to_owned()
             }
@@ -184,6 +183,10 @@ impl Problem {
             Self::NotInjected { .. } => {
                 "add `as = \"inject\"`, or leave the header to the function".to_owned()
             }
+            Self::BuildOfPinned { .. } => {
+                "remove `build`, or write the path that it builds as `component`".to_owned()
+            }
+            Self::Component(error) => return error.hint(),
             Self::Case(problem) => return problem.hint(),
             _ => return None,
         };

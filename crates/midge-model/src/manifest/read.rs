@@ -14,8 +14,8 @@ use super::{FunctionSpec, Manifest, TOP};
 use crate::document::{self, Entry, Keys, Located, Problem, at, at_start, entries, in_order};
 use crate::document::{read_isolation, read_limits, unknown_was_refused};
 use crate::{
-    EnvVar, FunctionName, Grants, LimitsPatch, Route, RouteConflict, RouteTable, SecretGrant,
-    parse_keep,
+    ComponentSource, EnvVar, FunctionName, Grants, LimitsPatch, Route, RouteConflict, RouteTable,
+    SecretGrant, parse_keep,
 };
 
 const TOP_KEYS: Keys = Keys {
@@ -115,6 +115,10 @@ fn function(
             },
         )
     })?;
+    if let (ComponentSource::Pinned(_), Some(_)) = (&component, &build) {
+        let table = table.to_owned();
+        return Err(at(entry.key, Problem::BuildOfPinned { table }));
+    }
     let routes = routes.unwrap_or_else(|| vec![(Route::default_of(name), entry.key.span().start)]);
     for (route, offset) in &routes {
         all_routes.routes.push((route.clone(), ()));
@@ -132,7 +136,7 @@ fn function(
     })
 }
 
-fn read_component(entry: Entry<'_, '_>) -> Result<String, Located> {
+fn read_component(entry: Entry<'_, '_>) -> Result<ComponentSource, Located> {
     let component = entry.text()?;
     if component.is_empty() {
         let table = entry.table.to_owned();
@@ -144,14 +148,8 @@ fn read_component(entry: Entry<'_, '_>) -> Result<String, Located> {
             },
         ));
     }
-    if component.contains("://") {
-        let what = format!(
-            "component `{}`, which is not a path,",
-            component.escape_debug()
-        );
-        return Err(at(entry.value, Problem::ValueNotYet { what }));
-    }
-    Ok(component.to_owned())
+    let source = component.parse();
+    source.map_err(|error| at(entry.value, Problem::Component(error)))
 }
 
 fn read_routes(entry: Entry<'_, '_>) -> Result<Vec<(Route, usize)>, Located> {

@@ -136,10 +136,21 @@ fn what_is_planned_is_not_silently_ignored() {
     line 3, column 7: `publish` in [function.x.allow] is not supported by this version of midge yet
     hint: remove `publish`
     ");
+}
+
+#[test]
+fn a_component_from_elsewhere_has_a_digest() {
     assert_snapshot!(check("[function.x]\ncomponent = \"oci://ghcr.io/x\""), @r"
-    line 2, column 13: component `oci://ghcr.io/x`, which is not a path, is not supported by this version of midge yet
-    hint: download the component and write its path, such as `function.wasm`
+    line 2, column 13: component `oci://ghcr.io/x` does not say which bytes it has to be: its digest is missing
+    hint: `midge pull oci://ghcr.io/x` fetches it once and prints the line to write
     ");
+    let digest = "0123456789abcdef".repeat(4);
+    let line = format!("[function.x]\ncomponent = \"https://example.com/x.wasm#sha256={digest}\"");
+    assert_snapshot!(check(&format!("{line}\nbuild = \"make\"")), @r"
+    line 1, column 11: [function.x] has `build` and a `component` from elsewhere, which is taken as it is
+    hint: remove `build`, or write the path that it builds as `component`
+    ");
+    assert_snapshot!(check(&line), @r#"x: https://example.com/x.wasm#sha256=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef ["/x/*"]"#);
 }
 
 /// The isolation of a function with these lines, or what is wrong with them.
@@ -316,7 +327,7 @@ proptest! {
         let text = format!("[function.{name}]\ncomponent = \"{path}\"\nlimits.memory = \"{megabytes}MiB\"");
         let manifest = Manifest::parse(&text).unwrap();
         let spec = &manifest.functions[name.as_str()];
-        prop_assert_eq!(&spec.component, &path);
+        prop_assert_eq!(&spec.component, &ComponentSource::Path(path));
         prop_assert_eq!(spec.limits.memory_bytes, Some(megabytes << 20));
         prop_assert_eq!(spec.routes[0].to_string(), format!("/{name}/*"));
     }

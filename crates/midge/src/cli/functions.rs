@@ -8,6 +8,7 @@ use http::{HeaderName, HeaderValue, Method};
 use midge_api::MESSAGE_BYTES_MAX;
 use midge_model::{FunctionName, RevisionNumber, Share, Sticky};
 
+use super::CacheArgs;
 use super::node::{FormArgs, FunctionAt, ScopeArgs};
 
 /// The most lines of a log that are asked for.
@@ -70,6 +71,10 @@ pub(crate) struct DeployArgs {
     /// A note that is kept with each new revision.
     #[arg(long, short, value_name = "TEXT", value_parser = message)]
     pub(crate) message: Option<String>,
+
+    /// Where fetched components are kept.
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
 
     /// In which form.
     #[command(flatten)]

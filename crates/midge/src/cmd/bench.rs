@@ -38,6 +38,7 @@ use self::usage::Usage;
 use super::Ending;
 use super::fault::{hinted, with_hint};
 use crate::cli::BenchArgs;
+use crate::components::{Component, Fetching};
 use crate::config::{BenchConfig, BenchFunctions, BenchTarget};
 use crate::{machine, say};
 
@@ -114,7 +115,13 @@ async fn started(
         node => node.map_err(hinted)?,
     };
     // It runs, so it is no larger than a component may be.
-    let component = std::fs::read(&found.component).ok();
+    let component = match &found.component {
+        Component::File(path) => std::fs::read(path).ok(),
+        Component::Elsewhere(pinned) => {
+            let fetched = Fetching::Usual(None).get(pinned).await;
+            fetched.ok().map(|fetched| fetched.component)
+        }
+    };
     let component = component.map(|bytes| Digest::of(&bytes));
     let setup = setup(config, (target, component, flags(functions)), &found.ask);
     let measured = load_node(config, (&node, &found), setup, stop).await;

@@ -29,6 +29,9 @@ pub(super) fn run(args: &BuildArgs) -> anyhow::Result<Ending> {
         true => Optimize::WasmOpt,
         false => Optimize::No,
     };
+    if functions.is_empty() {
+        say::line("nothing to build: components from elsewhere are taken as they are");
+    }
     for function in &functions {
         if args.dry_run {
             let plan = plan(&function.project, function.line.as_deref()).map_err(hinted)?;

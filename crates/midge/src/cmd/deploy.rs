@@ -7,7 +7,7 @@
 //! **Invariant:** nothing is sent before everything that is wrong here, or refused there, has been
 //! said, and nothing gets more than it has without a yes.
 
-mod package;
+pub(super) mod package;
 pub(super) mod picture;
 mod progress;
 mod send;
@@ -25,12 +25,16 @@ use super::Ending;
 use super::fault::{hinted, with_hint};
 use super::session::{self, Session};
 use crate::cli::DeployArgs;
+use crate::components::Fetching;
 use crate::config::Target;
 use crate::{prompt, say};
 
 /// Deploys what was typed.
 pub(super) fn run(args: &DeployArgs) -> anyhow::Result<Ending> {
-    let packages = package::read(&args.path, &args.functions, args.message.as_deref())?;
+    let fetching = Fetching::usual(&args.cache);
+    let message = args.message.as_deref();
+    let packages = package::read(&args.path, &args.functions, message, &fetching);
+    let packages = super::block_on(packages)??;
     let target = Target::scoped(&args.scope).map_err(hinted)?;
     Session::open(target)?.run(async |session| deploy(session, args, packages).await)
 }
@@ -46,7 +50,7 @@ pub(crate) async fn apply(
     namespace: &NamespaceName,
 ) -> anyhow::Result<Vec<Deployed>> {
     let mut done = Vec::new();
-    for mut package in package::read(path, &[], None)? {
+    for mut package in package::read(path, &[], None, &Fetching::Never).await? {
         package.request.widen = true;
         let sent = send::send(client, namespace, &package, &Progress::Silent).await;
         let deployed = sent.with_context(|| format!("deploy {}", package.function))?;

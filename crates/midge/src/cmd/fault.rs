@@ -23,6 +23,12 @@ impl Hint for midge_sandbox::CacheError {
     }
 }
 
+impl Hint for midge_model::ComponentSourceError {
+    fn hint(&self) -> Option<String> {
+        Self::hint(self)
+    }
+}
+
 impl Hint for midge_sandbox::InspectError {
     fn hint(&self) -> Option<String> {
         Self::hint(self)

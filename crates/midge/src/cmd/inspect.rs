@@ -12,8 +12,8 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use midge_model::Limits;
 use midge_model::quantity::format_bytes;
+use midge_model::{ComponentReference, ComponentSource, Limits};
 use midge_sandbox::{
     Allocation, Bound, Engine, Import, Inspection, Producer, SandboxConfig, bounds, check_types,
     inspect,
@@ -23,15 +23,14 @@ use serde::{Serialize, Serializer};
 use super::Ending;
 use super::fault::{hinted, with_hint};
 use crate::cli::InspectArgs;
+use crate::components::Fetching;
 use crate::say;
 use crate::table::Facts;
 
 /// Prints what the file is to stdout.
 pub(super) fn run(args: &InspectArgs) -> anyhow::Result<Ending> {
     let file = &args.file;
-    let source = std::fs::read(file)
-        .with_context(|| format!("read `{}`", file.display()))
-        .map_err(|error| with_hint(error, "midge inspect FILE.wasm"))?;
+    let source = read(args)?;
     let in_file = || format!("`{}`", file.display());
     let inspection = inspect(&source).map_err(hinted).with_context(in_file)?;
     let report = Report {
@@ -58,6 +57,20 @@ pub(super) fn run(args: &InspectArgs) -> anyhow::Result<Ending> {
         .map_err(hinted)
         .with_context(in_file)?;
     Ok(Ending::Done)
+}
+
+fn read(args: &InspectArgs) -> anyhow::Result<Vec<u8>> {
+    let file = &args.file;
+    if let Some(text) = file.to_str().filter(|text| ComponentSource::is_place(text)) {
+        let reference: ComponentReference = text.parse().map_err(hinted)?;
+        let pinned = reference.pinned().map_err(hinted)?;
+        let fetching = Fetching::usual(&args.cache);
+        let fetched = super::block_on(fetching.get(&pinned))?.map_err(hinted)?;
+        return Ok(fetched.component);
+    }
+    std::fs::read(file)
+        .with_context(|| format!("read `{}`", file.display()))
+        .map_err(|error| with_hint(error, "midge inspect FILE.wasm"))
 }
 
 /// Everything there is to say; also the shape of `--json`.

@@ -8,6 +8,7 @@
 mod audit;
 mod bench;
 mod build;
+mod bundle;
 mod compile;
 mod compiler;
 mod completions;
@@ -26,6 +27,8 @@ mod logs;
 mod namespace;
 mod new;
 mod policy;
+mod pull;
+mod push;
 mod quota;
 mod remove;
 mod revisions;
@@ -109,6 +112,9 @@ fn dispatch(args: Args) -> anyhow::Result<Ending> {
         Command::Context(args) => context::run(args),
         Command::Store(args) => store::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Bundle(args) => bundle::run(&args),
+        Command::Push(args) => push::run(&args),
+        Command::Pull(args) => pull::run(&args),
         Command::Compile(args) => compile::run(args),
         Command::Policy(args) => policy::run(args),
         Command::Bench(args) => bench::run(*args),

@@ -97,7 +97,7 @@ pub(super) async fn serve(mut config: RunConfig, tried: Option<Try>) -> anyhow::
     // Who learns lets functions open what nobody granted them.
     let granted = learn.is_none().then(|| Arc::clone(&roster));
     let values = ValuesDoor::open(kept, granted).context("start the thread for values")?;
-    let components = components(&asked.functions, &prepared);
+    let components = components(&prepared);
     let reloading = tried.map(|tried| {
         let with = (cache.clone(), compiler.clone(), progress.clone());
         let serving = serving(&asked.functions, &prepared);
@@ -192,12 +192,9 @@ fn serving(functions: &[Function], prepared: &Prepared) -> Vec<Serving> {
 }
 
 /// Where native code can be made from again, should the cache be wiped.
-fn components(functions: &[Function], prepared: &Prepared) -> Components {
-    let revisions = prepared.revisions.iter();
-    let files = revisions.zip(functions).map(|(revision, function)| {
-        let component = function.component.clone();
-        (revision.digest, component)
-    });
+fn components(prepared: &Prepared) -> Components {
+    let digests = prepared.revisions.iter().map(|revision| revision.digest);
+    let files = digests.zip(prepared.files.iter().cloned());
     Components::Files(files.collect::<BTreeMap<_, _>>())
 }
 

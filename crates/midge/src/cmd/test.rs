@@ -33,6 +33,7 @@ use self::touched::Snapshot;
 use super::Ending;
 use super::fault::{hinted, with_hint};
 use crate::cli::{CacheArgs, TestArgs};
+use crate::components::Component;
 use crate::config::{self, Overrides};
 use crate::functions::{self, Function};
 use crate::log::LogConfig;
@@ -207,17 +208,18 @@ fn stage(asked: &Asked, log: &LogConfig) -> anyhow::Result<Stage> {
 
 /// A component that is not there was not built yet, as a rule.
 fn check_built(functions: &[Function]) -> anyhow::Result<()> {
-    let Some(function) = functions
-        .iter()
-        .find(|function| !function.component.exists())
-    else {
-        return Ok(());
-    };
-    let path = function.component.display();
-    Err(with_hint(
-        anyhow::anyhow!("function {}: there is no `{path}`", function.name),
-        "midge build, or midge test --build",
-    ))
+    for function in functions {
+        if let Component::File(path) = &function.component
+            && !path.exists()
+        {
+            let (name, path) = (&function.name, path.display());
+            return Err(with_hint(
+                anyhow::anyhow!("function {name}: there is no `{path}`"),
+                "midge build, or midge test --build",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// What each function was seen to use, over all cases.

@@ -9,6 +9,7 @@ use midge_build::{Language, Project};
 use midge_model::FunctionName;
 
 use super::{FunctionsError, MANIFEST, Source, source};
+use crate::components::Component;
 
 /// A function that can be built.
 #[derive(Debug, Clone)]
@@ -19,7 +20,7 @@ pub(crate) struct Buildable {
     pub(crate) line: Option<String>,
 }
 
-/// The functions at `path` that can be built: those of these names, or all.
+/// The functions at `path` that can be built: those of these names, or all whose component is a file.
 ///
 /// A folder without a manifest is a project if a language says so: its component goes to
 /// `build/NAME.wasm`, where a manifest that `midge new` wrote has it too.
@@ -50,6 +51,11 @@ pub(crate) fn buildable(
         .into_iter()
         .filter(|function| names.is_empty() || names.contains(&function.name));
     let place = |function: super::Written| {
+        let component = match function.component {
+            Component::File(path) => path,
+            // What was built elsewhere is built.
+            Component::Elsewhere(_) => return Ok(None),
+        };
         let own = folder.join(function.name.as_str());
         let sources = if Language::of(&own).is_some() && function.build.is_none() {
             own
@@ -60,16 +66,13 @@ pub(crate) fn buildable(
                 function: function.name,
             });
         };
-        Ok(Buildable {
-            project: Project::new(
-                absolute(&sources),
-                function.name,
-                absolute(&function.component),
-            ),
-            line: function.build,
-        })
+        let project = Project::new(absolute(&sources), function.name, absolute(&component));
+        let line = function.build;
+        Ok(Some(Buildable { project, line }))
     };
-    wanted.map(place).collect()
+    wanted
+        .filter_map(|function| place(function).transpose())
+        .collect()
 }
 
 fn without_manifest(folder: &Path) -> Buildable {

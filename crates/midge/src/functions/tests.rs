@@ -44,10 +44,7 @@ fn describe(function: &Function) -> String {
     let dirs: Vec<_> = grants.dirs.iter().map(ToString::to_string).collect();
     format!(
         "{name} {} {routes:?} time={:?} concurrency={} {:?} {dirs:?}",
-        component.display(),
-        limits.time,
-        limits.concurrency,
-        grants.env,
+        component, limits.time, limits.concurrency, grants.env,
     )
 }
 

@@ -5,14 +5,15 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use midge_model::{
-    DirGrant, FunctionName, FunctionSpec, Grants, Isolation, Limits, LimitsPatch, Route,
-    SecretGrant,
+    ComponentSource, DirGrant, FunctionName, FunctionSpec, Grants, Isolation, Limits, LimitsPatch,
+    Route, SecretGrant,
 };
 
 use super::{Function, FunctionsError};
+use crate::components::Component;
 use crate::config::Overrides;
 
 /// A function as written, before the flags.
@@ -20,8 +21,8 @@ use crate::config::Overrides;
 pub(crate) struct Written {
     /// What it is called.
     pub(crate) name: FunctionName,
-    /// The file it is in.
-    pub(crate) component: PathBuf,
+    /// Where its component is.
+    pub(crate) component: Component,
     /// The command line that builds it, where somebody said.
     pub(crate) build: Option<String>,
     /// Which requests it answers; none where nobody said.
@@ -42,7 +43,7 @@ impl Written {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         Self {
             name: FunctionName::from_file_stem(&stem),
-            component: path.to_owned(),
+            component: Component::File(path.to_owned()),
             build: None,
             routes: Vec::new(),
             limits: LimitsPatch::default(),
@@ -54,10 +55,14 @@ impl Written {
 
     /// A function of the manifest in `folder`.
     pub(super) fn from_spec(name: FunctionName, spec: FunctionSpec, folder: &Path) -> Self {
+        let grants = spec.grants();
         Self {
             name,
-            component: folder.join(&spec.component),
-            grants: spec.grants(),
+            component: match spec.component {
+                ComponentSource::Path(path) => Component::File(folder.join(path)),
+                ComponentSource::Pinned(pinned) => Component::Elsewhere(pinned),
+            },
+            grants,
             build: spec.build,
             routes: spec.routes,
             limits: spec.limits,

@@ -6,6 +6,7 @@ mod administration;
 mod alone;
 mod deploys;
 mod invocations;
+mod share;
 
 use std::fs;
 

@@ -15,6 +15,7 @@ use http_body_util::Full;
 use midge_model::{FunctionName, Resolved, Route, RouteTable};
 
 use crate::cmd::fault::Hint;
+use crate::components::Component;
 use crate::config::{BenchFunctions, BenchRequest};
 use crate::functions::{self, FunctionsError, Written};
 
@@ -34,8 +35,8 @@ pub(super) struct Ask {
 pub(super) struct Found {
     /// What it is called.
     pub(super) name: FunctionName,
-    /// The file it is in.
-    pub(super) component: PathBuf,
+    /// Where its component is.
+    pub(super) component: Component,
     /// Which requests it answers.
     pub(super) routes: Vec<Route>,
     /// The request.

@@ -23,6 +23,7 @@ use super::load::Tally;
 use super::node::{Node, NodeError};
 use super::stop::Stop;
 use crate::cmd::fault::Hint;
+use crate::components::Component;
 use crate::config::BenchFunctions;
 use crate::functions::{self, FunctionsError};
 
@@ -153,7 +154,6 @@ fn manifest(count: u32, functions: &BenchFunctions, found: &Found) -> Result<Str
         None => alone(functions),
     };
     let absolute = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let component = absolute(&found.component);
     let mut tables = Table::new();
     for number in 0..count {
         let mut table = original.clone();
@@ -167,7 +167,10 @@ fn manifest(count: u32, functions: &BenchFunctions, found: &Found) -> Result<Str
             ))
         });
         table.insert("routes".to_owned(), Value::Array(routes.collect()));
-        let component = component.to_string_lossy().into_owned();
+        let component = match &found.component {
+            Component::File(path) => absolute(path).to_string_lossy().into_owned(),
+            Component::Elsewhere(pinned) => pinned.to_string(),
+        };
         table.insert("component".to_owned(), component.into());
         tables.insert(format!("cold-{number}"), table.into());
     }

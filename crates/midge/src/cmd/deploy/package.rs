@@ -6,15 +6,16 @@
 //! written, because what they name lies on the node.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context as _;
 use bytes::Bytes;
 use midge_api::DeployRequest;
 use midge_model::{Digest, FunctionName, suggest};
-use midge_sandbox::{inspect, to_binary};
+use midge_sandbox::{Inspection, inspect, to_binary};
 
 use crate::cmd::fault::{hinted, with_hint};
+use crate::components::{Component, Fetching};
 use crate::functions::{self, Written};
 
 /// One function, ready to be sent.
@@ -33,25 +34,31 @@ pub(crate) struct Package {
 /// # Errors
 ///
 /// The first thing that is wrong; nothing was sent.
-pub(crate) fn read(
+pub(crate) async fn read(
     path: &Path,
     named: &[FunctionName],
     message: Option<&str>,
+    fetching: &Fetching,
 ) -> anyhow::Result<Vec<Package>> {
     let source = functions::source(path).map_err(|error| match error.hint_for("deploy") {
         Some(hint) => with_hint(error.into(), hint),
         None => error.into(),
     })?;
     let functions = chosen(source.functions, named)?;
-    let packages = functions.into_iter().map(|written| {
+    let mut packages = Vec::with_capacity(functions.len());
+    for written in functions {
         let name = written.name.clone();
-        pack(written, message).with_context(|| format!("function {name}"))
-    });
-    packages.collect()
+        let package = pack(written, message, fetching).await;
+        packages.push(package.with_context(|| format!("function {name}"))?);
+    }
+    Ok(packages)
 }
 
 /// Those that were named; all of them if none was.
-fn chosen(functions: Vec<Written>, named: &[FunctionName]) -> anyhow::Result<Vec<Written>> {
+pub(in crate::cmd) fn chosen(
+    functions: Vec<Written>,
+    named: &[FunctionName],
+) -> anyhow::Result<Vec<Written>> {
     let known: BTreeSet<_> = functions
         .iter()
         .map(|written| written.name.clone())
@@ -71,8 +78,12 @@ fn chosen(functions: Vec<Written>, named: &[FunctionName]) -> anyhow::Result<Vec
     Ok(functions.into_iter().filter(is_chosen).collect())
 }
 
-fn pack(written: Written, message: Option<&str>) -> anyhow::Result<Package> {
-    let component = component(&written.component)?;
+async fn pack(
+    written: Written,
+    message: Option<&str>,
+    fetching: &Fetching,
+) -> anyhow::Result<Package> {
+    let (component, _) = component(&written.component, fetching).await?;
     let Written {
         name,
         routes,
@@ -101,12 +112,24 @@ fn pack(written: Written, message: Option<&str>) -> anyhow::Result<Package> {
 
 /// The bytes that a node takes. Whether the node has what they import is for the node to say: it
 /// may be newer than this program.
-fn component(path: &PathBuf) -> anyhow::Result<Bytes> {
-    let in_file = || format!("`{}`", path.display());
-    let source = std::fs::read(path).with_context(|| format!("read {}", in_file()))?;
+///
+/// # Errors
+///
+/// It is not there, or it is nothing that could run.
+pub(in crate::cmd) async fn component(
+    component: &Component,
+    fetching: &Fetching,
+) -> anyhow::Result<(Bytes, Inspection)> {
+    let in_file = || format!("`{component}`");
+    let source = match component {
+        Component::File(path) => {
+            std::fs::read(path).with_context(|| format!("read {}", in_file()))?
+        }
+        Component::Elsewhere(pinned) => fetching.get(pinned).await.map_err(hinted)?.component,
+    };
     let binary = to_binary(&source).map_err(hinted).with_context(in_file)?;
-    inspect(&binary).map_err(hinted).with_context(in_file)?;
-    Ok(Bytes::from(binary.into_owned()))
+    let inspection = inspect(&binary).map_err(hinted).with_context(in_file)?;
+    Ok((Bytes::from(binary.into_owned()), inspection))
 }
 
 #[cfg(test)]
@@ -118,6 +141,16 @@ mod tests {
     use super::*;
 
     const COMMAND: &str = r#"(module (func (export "_start")))"#;
+
+    /// The same without waiting: no component here is elsewhere.
+    fn read(
+        path: &Path,
+        named: &[FunctionName],
+        message: Option<&str>,
+    ) -> anyhow::Result<Vec<Package>> {
+        let read = super::read(path, named, message, &Fetching::Never);
+        crate::cmd::block_on(read).unwrap()
+    }
 
     fn folder(manifest: &str) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();

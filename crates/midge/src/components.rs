@@ -1,0 +1,175 @@
+//! Components that a manifest names by digest: out of the cache, or from where they are.
+//!
+//! Decides who fetches, into which folder and with whose credentials. How is midge-oci's. Only
+//! commands of people's get here: a node takes bytes and asks nobody for them.
+//!
+//! **Invariant:** what is in the cache is not asked for again, and credentials from the environment
+//! go to a registry that was typed or that the environment names.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use midge_model::{ComponentPlace, ComponentReference, PinnedComponent};
+use midge_oci::{Blobs, Bounds, Credentials, FetchError, Fetched, cached, fetch};
+
+use crate::cli::CacheArgs;
+use crate::cmd::fault::Hint;
+use crate::config::{self, ConfigError, RegistryAsked};
+use crate::say;
+
+/// A larger file is no function; the largest known ones have 70 MB.
+pub(crate) const COMPONENT_BYTES_MAX: u64 = 1 << 30;
+
+/// The most that fetched components may take of a disk: dozens of large ones, thousands of usual
+/// ones. What was used longest ago goes first.
+const CACHE_BYTES_MAX: u64 = 4 << 30;
+
+/// The bounds of everything that is fetched or pushed. Registries that are there connect in less
+/// than a second and answer in a few; 64 KiB/s is a bad telephone, and no drip.
+pub(crate) const BOUNDS: Bounds = Bounds {
+    component_bytes_max: COMPONENT_BYTES_MAX,
+    connect_time_max: Duration::from_secs(10),
+    answer_time_max: Duration::from_secs(30),
+    bytes_per_second_min: 64 << 10,
+    redirects_max: 5,
+};
+
+/// Where a component is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Component {
+    /// A file of this machine's.
+    File(PathBuf),
+    /// Somewhere else, under its digest.
+    Elsewhere(PinnedComponent),
+}
+
+impl std::fmt::Display for Component {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Elsewhere(pinned) => pinned.fmt(f),
+        }
+    }
+}
+
+/// Who fetches.
+#[derive(Debug, Clone)]
+pub(crate) enum Fetching {
+    /// A command with this folder for what it keeps.
+    Into(PathBuf),
+    /// A command that looks for the folder when it is needed.
+    Usual(Option<PathBuf>),
+    /// A node.
+    Never,
+}
+
+/// Why a component is not on this machine.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ComponentError {
+    /// It was asked for, and it did not come as it should.
+    #[error("fetch `{reference}`")]
+    Fetch {
+        reference: String,
+        source: FetchError,
+    },
+    /// No folder to keep it in.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A node was pointed at it.
+    #[error("a node fetches no components, and `{reference}` is one")]
+    Never { reference: String },
+}
+
+impl Hint for ComponentError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Fetch { source, .. } => source.hint(),
+            Self::Config(error) => error.hint(),
+            Self::Never { reference } => Some(format!(
+                "midge pull {reference} --output function.wasm, and name the file; or deploy it to \
+                 the node with midge deploy"
+            )),
+        }
+    }
+}
+
+impl Fetching {
+    /// A command that may have been told where to keep things.
+    pub(crate) fn usual(cache: &CacheArgs) -> Self {
+        Self::Usual(cache.cache_dir.clone())
+    }
+
+    /// A component that a manifest names.
+    ///
+    /// # Errors
+    ///
+    /// It is not in the cache and cannot be fetched, or it is not what its digest says.
+    pub(crate) async fn get(&self, pinned: &PinnedComponent) -> Result<Fetched, ComponentError> {
+        let cache = self.cache(pinned)?;
+        let fault = |source| ComponentError::Fetch {
+            reference: pinned.to_string(),
+            source,
+        };
+        if let Some(found) = cached(pinned, &cache, COMPONENT_BYTES_MAX).map_err(fault)? {
+            return Ok(found);
+        }
+        say::line(&format!("fetching {pinned}"));
+        let reference = ComponentReference {
+            place: pinned.place.clone(),
+            digest: Some(pinned.digest),
+        };
+        let credentials = credentials(&pinned.place, RegistryAsked::ByManifest);
+        let kept = (&cache, CACHE_BYTES_MAX);
+        let fetched = fetch(&reference, credentials, false, kept, BOUNDS).await;
+        fetched.map_err(fault)
+    }
+
+    /// What somebody typed, who may not know its digest.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be fetched, or it is not what its digest says.
+    pub(crate) async fn get_typed(
+        &self,
+        reference: &ComponentReference,
+        plain_http: bool,
+    ) -> Result<Fetched, ComponentError> {
+        let cache = self.cache(&reference)?;
+        let credentials = credentials(&reference.place, RegistryAsked::ByPerson);
+        let kept = (&cache, CACHE_BYTES_MAX);
+        let fetched = fetch(reference, credentials, plain_http, kept, BOUNDS).await;
+        fetched.map_err(|source| ComponentError::Fetch {
+            reference: reference.to_string(),
+            source,
+        })
+    }
+
+    fn cache(&self, reference: &impl ToString) -> Result<Blobs, ComponentError> {
+        match self {
+            Self::Into(dir) => Ok(blobs(dir)),
+            Self::Usual(cache_dir) => {
+                let cache_dir = cache_dir.clone();
+                Ok(blobs(&config::cache_dir(CacheArgs { cache_dir })?))
+            }
+            Self::Never => Err(ComponentError::Never {
+                reference: reference.to_string(),
+            }),
+        }
+    }
+}
+
+/// Beside native code, which is in folders named by digests alone.
+fn blobs(cache_dir: &Path) -> Blobs {
+    Blobs::at(&cache_dir.join("components"))
+}
+
+/// Who asks, as far as a registry is asked.
+pub(crate) fn credentials(place: &ComponentPlace, asked: RegistryAsked) -> Option<Credentials> {
+    match place {
+        ComponentPlace::Oci(place) => {
+            config::registry_credentials(&place.registry().to_string(), asked)
+        }
+        // Whoever needs a login for a file has a registry for it.
+        ComponentPlace::Web(_) => None,
+    }
+}
