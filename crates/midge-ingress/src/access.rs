@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use http::{Method, Uri};
 use midge_model::{NamespaceName, Outcome, Refusal, RequestId};
-use midge_runtime::Addressee;
+use midge_runtime::{Addressee, Receipt};
 use tokio::time::Instant;
 
 use crate::render;
@@ -45,6 +45,8 @@ struct Facts {
     uri: Uri,
     request_id: RequestId,
     addressee: Option<Addressee>,
+    /// What it cost, if that is wanted and the function answered.
+    cost: Option<Receipt>,
 }
 
 enum Ending {
@@ -70,6 +72,7 @@ impl Record {
                 uri: uri.clone(),
                 request_id: id.clone(),
                 addressee: None,
+                cost: None,
             })
         });
         Self {
@@ -104,6 +107,14 @@ impl Record {
     pub(crate) fn addressee(&mut self, addressee: Option<Addressee>) {
         if let Some(facts) = &mut self.facts {
             facts.addressee = addressee;
+        }
+    }
+
+    pub(crate) fn cost(&mut self, receipt: &Receipt) {
+        if let Some(facts) = &mut self.facts
+            && self.line.door.config.log_costs
+        {
+            facts.cost = Some(*receipt);
         }
     }
 
@@ -151,6 +162,8 @@ impl Record {
             status = self.status,
             bytes_out = self.bytes_out,
             duration_ms = ended.duration_since(self.began).as_secs_f64() * 1_000.0,
+            cpu_ms = facts.cost.map(|cost| cost.cpu.as_secs_f64() * 1_000.0),
+            memory_peak_bytes = facts.cost.map(|cost| cost.memory_peak_bytes),
             "request served"
         );
     }

@@ -33,6 +33,8 @@ pub struct IngressConfig {
     pub receipt: bool,
     /// Logs one line per finished request.
     pub access_log: bool,
+    /// With what its invocation cost up to the head of the answer.
+    pub log_costs: bool,
 }
 
 #[cfg(test)]
@@ -49,6 +51,7 @@ impl IngressConfig {
             h2_streams_max: 100,
             receipt: false,
             access_log: true,
+            log_costs: false,
         }
     }
 }

@@ -33,4 +33,5 @@ mod wire;
 pub use access::ACCESS_TARGET;
 pub use config::IngressConfig;
 pub use listener::{Drained, Listening, Phase, serve};
+pub use render::in_place;
 pub use tls::{Tls, TlsError};

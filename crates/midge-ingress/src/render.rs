@@ -9,9 +9,11 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use midge_model::{Outcome, Refusal, RequestId};
 use serde::Serialize;
+
+use crate::request::prefers_json;
 
 /// When a client that found us full should come back. Slots turn over in milliseconds; a second is
 /// the smallest value the field can hold.
@@ -115,6 +117,19 @@ impl Problem {
         line.push('\n');
         line
     }
+}
+
+/// What a caller reads where a function gave no answer, for those who ask functions without a door.
+pub fn in_place(
+    outcome: &Outcome,
+    (method, headers): (&Method, &HeaderMap),
+    id: &RequestId,
+) -> Response<Bytes> {
+    let mut response = Problem::of(outcome).response(prefers_json(headers), id);
+    if *method == Method::HEAD {
+        response.body_mut().clear();
+    }
+    response
 }
 
 /// The table. Whose fault it is decides the hundred: 4 the caller's, 502 and 504 the guest's,

@@ -181,7 +181,7 @@ fn wants_other_protocol(headers: &HeaderMap) -> bool {
 
 /// Whether JSON is asked for by name and nothing textual is liked better. `*/*` alone is what
 /// command-line clients send, and people read those.
-fn prefers_json(headers: &HeaderMap) -> bool {
+pub(crate) fn prefers_json(headers: &HeaderMap) -> bool {
     let (mut json, mut text) = (0.0_f32, 0.0_f32);
     for range in tokens(headers, &ACCEPT) {
         let mut parts = range.split(';').map(str::trim);

@@ -149,6 +149,7 @@ where
     }
     finish_head(&mut parts.headers, asked, &record);
     record.status(parts.status);
+    record.cost(receipt);
 
     let reply = if bodiless {
         // The guest goes on writing to nobody: the sandbox sees to that, and hyper would send it.

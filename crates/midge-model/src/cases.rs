@@ -133,7 +133,7 @@ pub struct Given {
     pub now: Option<Now>,
     /// What random numbers come from.
     pub random: Option<u64>,
-    /// What other servers answer; the first that fits does.
+    /// What other servers answer; the first that fits and has an answer left does.
     pub http: Vec<StandIn>,
 }
 
@@ -142,11 +142,27 @@ pub struct Given {
 pub struct StandIn {
     /// Which requests it answers.
     pub request: StandInRequest,
-    /// The status of its answers.
+    /// With what.
+    pub answers: StandInAnswers,
+}
+
+/// What a stand-in answers.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StandInAnswers {
+    /// The same each time.
+    Always(StandInAnswer),
+    /// One after the other, each once; at least one.
+    InTurn(Vec<StandInAnswer>),
+}
+
+/// An answer in place of a server's.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StandInAnswer {
+    /// The status.
     pub status: StatusCode,
-    /// Their fields.
+    /// The fields.
     pub headers: HeaderMap<HeaderValue>,
-    /// Their body.
+    /// The body.
     pub body: Content,
 }
 

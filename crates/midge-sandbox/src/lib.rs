@@ -67,7 +67,7 @@ pub use net::LOOK_UP_DESCRIPTORS_MAX;
 pub use outline::Producer;
 pub use page::{PageError, SharedPage};
 pub use powers::{Deployment, DnsConfig, NodePowers, PowersConfig, PowersError, RootsConfig};
-pub use rehearsal::{Rehearsal, StandIn};
+pub use rehearsal::{Rehearsal, StandIn, StandInAnswer, StandInAnswers};
 pub use reset::ResetMechanism;
 pub use scan::Scans;
 pub use shared::room::{OpenInstance, Seat};

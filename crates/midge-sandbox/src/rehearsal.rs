@@ -7,7 +7,7 @@
 //! **Invariant:** nothing here is asked before the grants were, and none of it makes more of them.
 
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use midge_model::cases::StandInRequest;
@@ -22,8 +22,8 @@ use serde::{Deserialize, Serialize};
 pub struct Rehearsal {
     /// Whether what functions use is noted. Unlike learning it lets them do nothing more.
     pub watch: bool,
-    /// What answers requests in place of other servers, the first that fits; all others are refused.
-    /// `None` sends requests as usual.
+    /// What answers requests in place of other servers, the first that fits and has an answer left;
+    /// all others are refused. `None` sends requests as usual.
     pub stand_ins: Option<Vec<StandIn>>,
     /// What the wall clock shows; time goes by as usual for all that waits or measures.
     pub now: Option<Now>,
@@ -37,11 +37,28 @@ pub struct Rehearsal {
     pub deny: Vec<HostName>,
 }
 
-/// An answer in place of a server's.
+/// What stands in for servers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StandIn {
     /// Which requests it answers.
     pub request: StandInRequest,
+    /// With what.
+    pub answers: StandInAnswers,
+}
+
+/// What a stand-in answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StandInAnswers {
+    /// The same each time.
+    Always(StandInAnswer),
+    /// One after the other, each once.
+    InTurn(Vec<StandInAnswer>),
+}
+
+/// An answer in place of a server's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StandInAnswer {
     /// Its status.
     pub status: u16,
     /// Its fields.
@@ -57,6 +74,22 @@ pub(crate) struct Rehearsed {
     dice: Mutex<Numbers>,
     /// How many instances have had numbers.
     instances: AtomicU64,
+    /// How many requests each stand-in was asked, in the order of the stand-ins.
+    asked: Vec<AtomicUsize>,
+}
+
+/// What becomes of a request where stand-ins answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Answered<'a> {
+    /// This.
+    With(&'a StandInAnswer),
+    /// One would answer, and has given all of its answers.
+    NoMore {
+        /// How many it had.
+        given: usize,
+    },
+    /// None fits.
+    ByNone,
 }
 
 /// A call that was made to fail; it says so, so that nobody looks for another reason.
@@ -70,6 +103,12 @@ impl Rehearsed {
         (*rehearsal != Rehearsal::default()).then(|| Self {
             dice: Mutex::new(Numbers::new(rehearsal.seed.unwrap_or_default())),
             instances: AtomicU64::new(0),
+            asked: rehearsal
+                .stand_ins
+                .iter()
+                .flatten()
+                .map(|_| AtomicUsize::new(0))
+                .collect(),
             rehearsal: rehearsal.clone(),
         })
     }
@@ -110,15 +149,32 @@ impl Rehearsed {
         self.rehearsal.deny.contains(host)
     }
 
-    /// What answers a request; the outer `None` where servers do.
+    /// What answers a request; `None` where servers do.
     pub(crate) fn stand_in(
         &self,
         request: &Outbound<'_>,
         query: Option<&str>,
-    ) -> Option<Option<&StandIn>> {
+    ) -> Option<Answered<'_>> {
         let stand_ins = self.rehearsal.stand_ins.as_ref()?;
-        let answers = |stand_in: &&StandIn| stand_in.request.matches(request, query);
-        Some(stand_ins.iter().find(answers))
+        let mut otherwise = Answered::ByNone;
+        for (stand_in, asked) in stand_ins.iter().zip(&self.asked) {
+            if !stand_in.request.matches(request, query) {
+                continue;
+            }
+            let answers = match &stand_in.answers {
+                StandInAnswers::Always(answer) => return Some(Answered::With(answer)),
+                StandInAnswers::InTurn(answers) => answers,
+            };
+            match answers.get(asked.fetch_add(1, Ordering::Relaxed)) {
+                Some(answer) => return Some(Answered::With(answer)),
+                // Another one may go on where this one ends.
+                None => {
+                    let given = answers.len();
+                    otherwise = Answered::NoMore { given };
+                }
+            }
+        }
+        Some(otherwise)
     }
 }
 

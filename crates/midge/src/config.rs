@@ -242,6 +242,7 @@ pub(crate) fn log(args: &LogArgs) -> Result<LogConfig, ConfigError> {
         format,
         quiet: args.quiet,
         colour: say::has_colour(),
+        brief: false,
     })
 }
 

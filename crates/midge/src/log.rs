@@ -9,6 +9,7 @@
 //! waits: a terminal that is paused, or a pipe that nobody reads, costs lines (they are counted)
 //! and not requests.
 
+mod brief;
 mod gather;
 mod relay;
 mod served;
@@ -54,6 +55,8 @@ pub(crate) struct LogConfig {
     pub(crate) quiet: bool,
     /// Whether stderr takes colours.
     pub(crate) colour: bool,
+    /// Whether text says of a request what its author wants to know, with what it cost.
+    pub(crate) brief: bool,
 }
 
 /// How a log line looks.
@@ -88,6 +91,7 @@ fn subscriber(config: &LogConfig, lines: Lines, relay: Option<Arc<Relay>>) -> Di
         lines: lines.clone(),
         format: config.format,
         colour: config.colour,
+        brief: config.brief,
     };
     // Whose line it is, is asked first: one that is not is out of question at once.
     let served = served.with_filter(up_to(LevelFilter::INFO, is_served).and(filter()));
@@ -166,16 +170,22 @@ struct GuestLine {
 }
 
 impl GuestLine {
-    /// The line with whose it is before it; each function has its colour, which its name decides.
+    /// The line with whose it is before it.
     fn to_text(&self, colour: bool) -> String {
-        let (function, line) = (say::clean_line(&self.function), say::clean_line(&self.line));
-        if !colour {
-            return format!("[{function}] {line}\n");
-        }
-        let sum: usize = function.bytes().map(usize::from).sum();
-        let style = COLOURS[sum % COLOURS.len()].on_default();
-        format!("{style}[{function}]{style:#} {line}\n")
+        let line = say::clean_line(&self.line);
+        format!("{} {line}\n", whose(&self.function, colour))
     }
+}
+
+/// `[function]`, in the colour that its name decides.
+fn whose(function: &str, colour: bool) -> String {
+    let function = say::clean_line(function);
+    if !colour {
+        return format!("[{function}]");
+    }
+    let sum: usize = function.bytes().map(usize::from).sum();
+    let style = COLOURS[sum % COLOURS.len()].on_default();
+    format!("{style}[{function}]{style:#}")
 }
 
 impl Visit for GuestLine {

@@ -140,7 +140,7 @@ pub(super) fn forget_rows(target: &Path) -> Result<()> {
 }
 
 /// What the tests of the guide measured of each language, as a table; tests build in debug, so
-/// times are upper bounds.
+/// times are upper bounds. The walk is the whole guide, from a new project to a deployed function.
 pub(super) fn table(target: &Path) -> String {
     let Ok(entries) = fs::read_dir(target.join(ROWS)) else {
         return String::new();
@@ -149,7 +149,9 @@ pub(super) fn table(target: &Path) -> String {
         .filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok())
         .collect();
     rows.sort();
-    let head = ["language", "build s", "size MiB", "cold ms", "warm ms"];
+    let head = [
+        "language", "build s", "size MiB", "cold ms", "warm ms", "walk s",
+    ];
     let lines = std::iter::once(head.map(str::to_owned).to_vec()).chain(
         rows.iter()
             .map(|row| row.trim_end().split('\t').map(str::to_owned).collect()),
@@ -200,11 +202,15 @@ mod tests {
         std::fs::create_dir_all(target.join(super::ROWS)).unwrap();
         std::fs::write(
             target.join(super::ROWS).join("Go"),
-            "Go\t6.3\t2.81\t16.6\t3.3\n",
+            "Go\t6.3\t2.81\t16.6\t3.3\t12.0\n",
         )
         .unwrap();
         let table = super::table(&target);
-        assert!(table.ends_with("Go                       6.3      2.81      16.6       3.3\n"));
+        assert!(
+            table.ends_with(
+                "Go                       6.3      2.81      16.6       3.3      12.0\n"
+            )
+        );
         super::forget_rows(&target).unwrap();
         super::forget_rows(&target).unwrap();
         assert_eq!(super::table(&target), "");

@@ -40,6 +40,10 @@ pub(crate) enum CaseProblem {
     Key(String),
     #[error("random numbers come from a number, 0 or more")]
     Random,
+    #[error(
+        "`answers` has none, write for example `answers = [{{ status = 503 }}, {{ status = 200 }}]`"
+    )]
+    NoAnswer,
     #[error("{0}")]
     Now(NowError),
     #[error("{0}")]

@@ -62,6 +62,9 @@ random = 7
 request = "GET https://example.com/?x=1"
 headers = { x-a = "b" }
 json = { a = [1, 2.5, true] }
+[[case.given.http]]
+request = "https://in-turn.test"
+answers = [{ status = 503, headers = { retry-after = "1" } }, { json = {} }]
 
 [[case]]
 name = "piece by piece"
@@ -76,11 +79,11 @@ fn every_key_is_read() {
     9: greets by name
       CaseRequest { method: GET, target: "/hello/Ada?greeting=Hi", headers: {"accept": "text/plain", "accept": "text/html"}, body: Text("text") }
       Expect { status: Some(200), headers: {"content-type": Matches(/^text//), "x-language": Is("Rust"), "x-secret": Absent}, body: Some(Text("Hi, Ada!\n")) }
-      Given { kv: {BucketName("default"): {"count": "4"}}, env: {"KEPT": "yes", "LOG": "debug"}, secrets: {"API_KEY": ***}, now: Some(At(Timestamp(1767225600000))), random: Some(7), http: [StandIn { request: StandInRequest { request: HttpGrant { methods: {"GET"}, scheme: Https, host: Is(Name("example.com")), ports: None, path: Some(PathPattern { segments: [Literal("")], is_open: false }) }, query: Some("x=1") }, status: 200, headers: {"x-a": "b", "content-type": "application/json"}, body: Json(Object {"a": Array [Number(1), Number(2.5), Bool(true)]}) }, StandIn { request: StandInRequest { request: HttpGrant { methods: {}, scheme: Https, host: Any, ports: None, path: None }, query: None }, status: 500, headers: {}, body: Nothing }] }
-    29: piece by piece
+      Given { kv: {BucketName("default"): {"count": "4"}}, env: {"KEPT": "yes", "LOG": "debug"}, secrets: {"API_KEY": ***}, now: Some(At(Timestamp(1767225600000))), random: Some(7), http: [StandIn { request: StandInRequest { request: HttpGrant { methods: {"GET"}, scheme: Https, host: Is(Name("example.com")), ports: None, path: Some(PathPattern { segments: [Literal("")], is_open: false }) }, query: Some("x=1") }, answers: Always(StandInAnswer { status: 200, headers: {"x-a": "b", "content-type": "application/json"}, body: Json(Object {"a": Array [Number(1), Number(2.5), Bool(true)]}) }) }, StandIn { request: StandInRequest { request: HttpGrant { methods: {}, scheme: Https, host: Is(Name("in-turn.test")), ports: None, path: None }, query: None }, answers: InTurn([StandInAnswer { status: 503, headers: {"retry-after": "1"}, body: Nothing }, StandInAnswer { status: 200, headers: {"content-type": "application/json"}, body: Json(Object {}) }]) }, StandIn { request: StandInRequest { request: HttpGrant { methods: {}, scheme: Https, host: Any, ports: None, path: None }, query: None }, answers: Always(StandInAnswer { status: 500, headers: {}, body: Nothing }) }] }
+    32: piece by piece
       CaseRequest { method: POST, target: "/x", headers: {"x-b": "c"}, body: File("x.bin") }
       Expect { status: None, headers: {}, body: Some(Json(Object {"a": Object {"b": Number(1)}})) }
-      Given { kv: {}, env: {"KEPT": "yes", "LOG": "info"}, secrets: {}, now: Some(Later(259200s)), random: Some(1), http: [StandIn { request: StandInRequest { request: HttpGrant { methods: {}, scheme: Https, host: Any, ports: None, path: None }, query: None }, status: 500, headers: {}, body: Nothing }] }
+      Given { kv: {}, env: {"KEPT": "yes", "LOG": "info"}, secrets: {}, now: Some(Later(259200s)), random: Some(1), http: [StandIn { request: StandInRequest { request: HttpGrant { methods: {}, scheme: Https, host: Any, ports: None, path: None }, query: None }, answers: Always(StandInAnswer { status: 500, headers: {}, body: Nothing }) }] }
     "#);
 }
 
@@ -171,6 +174,9 @@ fn what_could_not_be_given_in_earnest_is_refused() {
     assert_snapshot!(case("[case.given]\nnow = 2026-01-01"), @"line 5, column 7: time `2026-01-01` is not RFC 3339 in UTC, write for example `2026-11-22T14:00:00Z`, or `+3d` or `-1h` for a clock that is ahead or behind");
     assert_snapshot!(case("[case.given]\nrandom = -1"), @"line 5, column 10: random numbers come from a number, 0 or more");
     assert_snapshot!(case("[[case.given.http]]\nstatus = 200"), @"line 4, column 1: [[case.given.http]] has no `request`");
+    assert_snapshot!(case("[[case.given.http]]\nrequest = \"https://a.test\"\nanswers = []"), @"line 6, column 11: `answers` has none, write for example `answers = [{ status = 503 }, { status = 200 }]`");
+    assert_snapshot!(case("[[case.given.http]]\nrequest = \"https://a.test\"\nanswers = [{ statu = 1 }]"), @"line 6, column 14: unknown key `statu` in `answers`, did you mean `status`?");
+    assert_snapshot!(case("[[case.given.http]]\nrequest = \"https://a.test\"\nbody = \"x\"\nanswers = [{}]"), @"line 7, column 1: `answers` and `body` say the same, keep one of them");
     assert_snapshot!(case("[[case.given.http]]\nrequest = \"example.com\""), @"line 5, column 11: http grant `example.com` has no scheme, write for example `https://example.com`");
     assert_snapshot!(case("[[case.given.http]]\nrequest = \"GET https://a.test/?a b\""), @"line 5, column 11: query `a b` is not one, write it as it is sent");
 }

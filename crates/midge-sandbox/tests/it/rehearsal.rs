@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use midge_model::{HttpGrant, Use};
-use midge_sandbox::{Rehearsal, StandIn};
+use midge_sandbox::{Rehearsal, StandIn, StandInAnswer, StandInAnswers};
 
 use crate::denied::told_during;
 use crate::key_value::kept::Kept;
@@ -23,6 +23,12 @@ const ALL: [&str; 4] = [
 fn stand_in(request: &str, status: u16, body: &str) -> StandIn {
     StandIn {
         request: request.parse().unwrap(),
+        answers: StandInAnswers::Always(answer(status, body)),
+    }
+}
+
+fn answer(status: u16, body: &str) -> StandInAnswer {
+    StandInAnswer {
         status,
         headers: vec![("x-from".to_owned(), "a stand-in".to_owned())],
         body: body.into(),
@@ -58,6 +64,38 @@ fn a_stand_in_answers_in_place_of_the_server() {
             "fetch=GET+http://a.test/x%3fy%3d1&fetch=POST+http://a.test/x&fetch=HEAD+http://a.test/",
         );
         assert_eq!(said, "ok 200 3 one\nok 404 4 none\nok 404 0 \n", "{probe}");
+    }
+}
+
+#[test]
+fn answers_are_given_in_turn_and_then_refused_or_another_goes_on() {
+    const ASK_THREE_TIMES: &str =
+        "fetch=GET+http://a.test/x&fetch=GET+http://a.test/x&fetch=GET+http://a.test/x";
+    for probe in PROBES {
+        let in_turn = StandIn {
+            request: "http://a.test/*".parse().unwrap(),
+            answers: StandInAnswers::InTurn(vec![answer(503, "busy"), answer(200, "well")]),
+        };
+        let guest = answered(probe, vec![in_turn.clone()]);
+        let (said, told) = told_during(|| ask(guest, ASK_THREE_TIMES));
+        let first = "ok 503 4 busy\nok 200 4 well\n";
+        assert_eq!(
+            said,
+            format!("{first}error http-request-denied\n"),
+            "{probe}"
+        );
+        assert_eq!(
+            told,
+            [
+                "denied: GET http://a.test/x: what stands in for a.test has given all of its 2 \
+                 answers; write one more into `answers` if it may be asked again"
+            ],
+            "{probe}"
+        );
+        let last = stand_in("http://a.test/*", 404, "gone");
+        let guest = answered(probe, vec![in_turn, last]);
+        let said = ask(guest, ASK_THREE_TIMES);
+        assert_eq!(said, format!("{first}ok 404 4 gone\n"), "{probe}");
     }
 }
 

@@ -9,6 +9,7 @@
 mod sources;
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ use crate::config::RunConfig;
 use crate::functions::{self, Buildable};
 use crate::prepare::{Prepared, prepare};
 use crate::protocol::FunctionKey;
-use crate::supervisor::{Compiler, Progress, Roster, WantedFunction};
+use crate::supervisor::{Compiler, NativeCode, Progress, Roster, WantedFunction};
 use crate::{log, machine, say};
 
 /// How long workers may take to load what was built before it is taken for served.
@@ -39,7 +40,8 @@ pub(super) fn run(args: DevArgs) -> anyhow::Result<Ending> {
         machine::die_with_parent();
     }
     let rehearsal = args.dials.rehearsal();
-    let config = RunConfig::new(args.run).map_err(hinted)?;
+    let mut config = RunConfig::new(args.run).map_err(hinted)?;
+    config.log.brief = true;
     let _log = log::start(&config.log, None);
     machine::raise_descriptor_limit();
     super::block_on(async {
@@ -106,6 +108,7 @@ pub(super) struct Reloading {
     compiler: Compiler,
     progress: Progress,
     roster: Arc<Roster>,
+    native: Rc<NativeCode>,
     /// What is served, by function.
     serving: BTreeMap<FunctionName, Serving>,
     /// The number of the last reload.
@@ -125,8 +128,7 @@ impl Reloading {
         Try { sources, .. }: Try,
         config: RunConfig,
         (cache, compiler, progress): (ArtifactCache, Compiler, Progress),
-        roster: Arc<Roster>,
-        serving: Vec<Serving>,
+        (roster, native, serving): (Arc<Roster>, Rc<NativeCode>, Vec<Serving>),
     ) -> Self {
         let named = serving.into_iter();
         let named = named.map(|serving| (serving.revision.function.clone(), serving));
@@ -137,6 +139,7 @@ impl Reloading {
             compiler,
             progress,
             roster,
+            native,
             serving: named.collect(),
             version: 0,
         }
@@ -164,7 +167,11 @@ impl Reloading {
             &self.compiler,
             &self.progress,
         );
-        let Prepared { revisions, .. } = prepared.await.map_err(hinted)?;
+        let prepared = prepared.await.map_err(hinted)?;
+        // Before anybody serves them: a cache may be wiped and a worker replaced at any time.
+        let components = run::components(&prepared);
+        self.native.add_files(components);
+        let Prepared { revisions, .. } = prepared;
         self.version += 1;
         let secrets = asked.functions.into_iter().map(|function| function.secrets);
         let wanted: Vec<_> = revisions
@@ -180,6 +187,9 @@ impl Reloading {
                 say::line(&format!("{function} is new, {took} ms after it was built"));
             }
         }
+        let served = self.serving.values();
+        let served = served.map(|serving| serving.revision.digest).collect();
+        self.native.keep_files(&served);
         Ok(())
     }
 

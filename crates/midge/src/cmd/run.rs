@@ -9,16 +9,18 @@
 
 mod asked;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use midge_ingress::{IngressConfig, Tls};
-use midge_model::Revision;
+use midge_model::{Digest, Revision};
 use midge_sandbox::{NodePowers, PowersConfig, SandboxConfig, UsagePage};
 use midge_store::{Embedded, Keys, MemoryKeys};
 
@@ -49,6 +51,7 @@ pub(super) const INGRESS: IngressConfig = IngressConfig {
     h2_streams_max: 128,
     receipt: false,
     access_log: true,
+    log_costs: false,
 };
 
 /// What is said while functions may do everything.
@@ -97,17 +100,19 @@ pub(super) async fn serve(mut config: RunConfig, tried: Option<Try>) -> anyhow::
     // Who learns lets functions open what nobody granted them.
     let granted = learn.is_none().then(|| Arc::clone(&roster));
     let values = ValuesDoor::open(kept, granted).context("start the thread for values")?;
-    let components = components(&prepared);
+    let components = Components::Files(RefCell::new(components(&prepared)));
+    let with = (cache.clone(), compiler.clone(), progress.clone());
+    let native = NativeCode::new(cache, compiler, components, progress);
     let reloading = tried.map(|tried| {
-        let with = (cache.clone(), compiler.clone(), progress.clone());
+        let (roster, native) = (Arc::clone(&roster), Rc::clone(&native));
         let serving = serving(&asked.functions, &prepared);
-        Reloading::new(tried, config, with, Arc::clone(&roster), serving)
+        Reloading::new(tried, config, with, (roster, native, serving))
     });
     let mut beside = Aside { ready, reloading };
     let node = Node {
         plan,
         roster,
-        native: NativeCode::new(cache, compiler, components, progress),
+        native,
         observed: Arc::new(Observed::new(midge_store::now())),
         values,
         relay: None,
@@ -192,10 +197,9 @@ fn serving(functions: &[Function], prepared: &Prepared) -> Vec<Serving> {
 }
 
 /// Where native code can be made from again, should the cache be wiped.
-fn components(prepared: &Prepared) -> Components {
+pub(super) fn components(prepared: &Prepared) -> BTreeMap<Digest, PathBuf> {
     let digests = prepared.revisions.iter().map(|revision| revision.digest);
-    let files = digests.zip(prepared.files.iter().cloned());
-    Components::Files(files.collect::<BTreeMap<_, _>>())
+    digests.zip(prepared.files.iter().cloned()).collect()
 }
 
 fn plan(config: &RunConfig, sandbox: SandboxConfig, powers: PowersConfig) -> Plan {
@@ -206,6 +210,7 @@ fn plan(config: &RunConfig, sandbox: SandboxConfig, powers: PowersConfig) -> Pla
         domain: String::new(),
         ingress: IngressConfig {
             receipt: config.receipt,
+            log_costs: config.log.brief,
             ..INGRESS
         },
         sandbox,

@@ -17,6 +17,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
 use super::Format;
+use super::brief::BriefLine;
 use super::gather::Lines;
 
 /// Whether this is a line that this module makes.
@@ -29,10 +30,18 @@ pub(super) struct ServedLines {
     pub(super) lines: Lines,
     pub(super) format: Format,
     pub(super) colour: bool,
+    /// Whether text is for who wrote the function.
+    pub(super) brief: bool,
 }
 
 impl<S: Subscriber> Layer<S> for ServedLines {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        if let (Format::Text, true) = (self.format, self.brief) {
+            let mut line = BriefLine::default();
+            event.record(&mut line);
+            self.lines.add(line.to_text(self.colour).as_bytes());
+            return;
+        }
         thread_local! {
             static LINE: Cell<Line> = Cell::default();
         }

@@ -27,6 +27,7 @@ fn check(filter: &str, format: Format, emit: impl FnOnce()) -> String {
         format,
         quiet: false,
         colour: false,
+        brief: false,
     };
     let (sender, written) = mpsc::channel();
     let (lines, writing) = gather::start(Pipe(sender));

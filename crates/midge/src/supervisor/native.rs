@@ -8,7 +8,7 @@
 //! than there are cores; a namespace has no more than its share of either.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ const MAKING_OF_ONE_MAX: usize = MAKING_MAX / 2;
 #[derive(Debug)]
 pub(crate) enum Components {
     /// In files.
-    Files(BTreeMap<Digest, PathBuf>),
+    Files(RefCell<BTreeMap<Digest, PathBuf>>),
     /// In the store.
     Store(Arc<dyn Artifacts>),
 }
@@ -125,6 +125,20 @@ impl NativeCode {
             refusals: RefCell::default(),
             making: RefCell::default(),
         })
+    }
+
+    /// Finds components in these files too, from now on.
+    pub(crate) fn add_files(&self, more: BTreeMap<Digest, PathBuf>) {
+        if let Components::Files(files) = &self.components {
+            files.borrow_mut().extend(more);
+        }
+    }
+
+    /// Finds these components in files, and no others.
+    pub(crate) fn keep_files(&self, kept: &BTreeSet<Digest>) {
+        if let Components::Files(files) = &self.components {
+            files.borrow_mut().retain(|digest, _| kept.contains(digest));
+        }
     }
 
     /// Native code of a component, from the cache or made now in a place of the namespace's. The
@@ -248,10 +262,10 @@ impl NativeCode {
         };
         match &self.components {
             Components::Files(files) => {
-                let path = files.get(&digest).ok_or_else(gone)?;
+                let path = files.borrow().get(&digest).cloned().ok_or_else(gone)?;
                 // Only progress is told how large it is.
-                let size_bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-                Ok((Source::File(path.clone()), size_bytes))
+                let size_bytes = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
+                Ok((Source::File(path), size_bytes))
             }
             Components::Store(artifacts) => {
                 let bytes = artifacts.get(&digest).await;
@@ -292,7 +306,7 @@ mod tests {
         };
         let (path, digest) = (dir.path().join("bomb.wasm"), Digest::of(component));
         std::fs::write(&path, component).unwrap();
-        let components = Components::Files([(digest, path.clone())].into());
+        let components = Components::Files(RefCell::new([(digest, path.clone())].into()));
         let native = NativeCode::new(cache, compiler, components, Progress::Logged);
         (native, digest, path)
     }

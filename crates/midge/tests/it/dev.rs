@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use midge_testkit::http::{Answer, get};
-use midge_testkit::{Midge, MidgeBuilder, wait_until};
+use midge_testkit::http::{Answer, Client, get};
+use midge_testkit::{Midge, MidgeBuilder, process, wait_until};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
@@ -95,6 +95,61 @@ async fn a_mistake_is_shown_and_changes_nothing() {
     fs::write(&manifest, sound).unwrap();
     write(folder.path(), &source("two"));
     wait_for(&midge, "two").await;
+}
+
+/// A worker that is replaced begins with the cache; where that was wiped meanwhile, native code is
+/// made again of what was built last.
+#[tokio::test]
+async fn a_new_revision_outlives_the_cache_and_its_worker() {
+    let folder = project("one");
+    let cache = tempfile::tempdir().unwrap();
+    let midge = MidgeBuilder::dev(BINARY, folder.path())
+        .cache_dir(cache.path())
+        .args(["--workers", "2"])
+        .start();
+    write(folder.path(), &source("two"));
+    wait_for(&midge, "two").await;
+    wait_until("the reload is over", || midge.said().contains("is new"));
+    for entry in fs::read_dir(cache.path()).unwrap() {
+        fs::remove_dir_all(entry.unwrap().path()).unwrap();
+    }
+    // With both gone, only their successors can answer.
+    for worker in midge.workers() {
+        process::signal(worker, "KILL");
+    }
+    assert_eq!(text(&midge).await, "two", "{}", midge.said());
+}
+
+#[tokio::test]
+async fn each_request_leaves_a_line_with_what_it_cost() {
+    let folder = project("one");
+    let midge = dev(folder.path());
+    text(&midge).await;
+    wait_until("the request is told", || {
+        midge.said().contains("[hello] GET / 200 in ")
+    });
+    let said = midge.said();
+    let line = said.lines().find(|line| line.contains("GET /")).unwrap();
+    assert!(
+        line.contains(" ms, cpu ") && line.contains(" ms, memory 64KiB"),
+        "{line}"
+    );
+    let quiet = MidgeBuilder::dev(BINARY, folder.path()).args(["--quiet"]);
+    let quiet = quiet.start_unheard();
+    text(&quiet).await;
+    assert!(!quiet.said().contains("GET /"), "{}", quiet.said());
+}
+
+#[tokio::test]
+async fn connections_stay_open_over_a_reload() {
+    let folder = project("one");
+    let midge = dev(folder.path());
+    let mut before = Client::http1(midge.addr()).await.unwrap();
+    assert_eq!(before.get("/").await.unwrap().text(), "one");
+    write(folder.path(), &source("two"));
+    wait_for(&midge, "two").await;
+    wait_until("every worker has it", || midge.said().contains("is new"));
+    assert_eq!(before.get("/").await.unwrap().text(), "two");
 }
 
 #[tokio::test]

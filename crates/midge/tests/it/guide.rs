@@ -1,39 +1,36 @@
-//! The guide "A function in your language", typed as it stands there, once for each language.
+//! The guide, followed as it stands there: each command is typed, each file written, and what is
+//! shown below a command is what it prints.
 //!
-//! Commands of a language's own section come first, then those of the sections for everybody. Lines
-//! below a command are what it prints. Servers get ports of their own, and what is typed after them
-//! is about these.
-//!
-//! Each test leaves a row for the table that `cargo xtask test` prints: a line in `target/languages`.
+//! How a page is read is `page.rs`, how it is followed `terminal.rs`, what counts as printed
+//! `shown.rs`. "A function in your language" is walked once for each language: commands of its own
+//! section come first, then those of the sections for everybody. Each walk leaves a row for the
+//! table that `cargo xtask test` prints: a line in `target/languages`.
 
-use std::ffi::OsString;
+mod page;
+mod shown;
+mod terminal;
+
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
+use midge_testkit::Registry;
 use midge_testkit::http::get;
 use midge_testkit::toolchain::{Tool, Toolchains, or_skip};
-use midge_testkit::{Midge, MidgeBuilder, native_code_cache};
 use tokio::time::Instant;
 
-use crate::kit::BINARY;
+use self::page::{Page, Step};
+use self::terminal::Terminal;
 
-const GUIDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/guide/languages.md");
+/// Where the pages are, below the repository.
+const GUIDE: &str = "docs/guide";
+const LANGUAGES: &str = "docs/guide/languages.md";
 
 /// The sections that all languages share, in order.
 const SHARED: [&str; 3] = ["Test it", "Run it", "Deploy it"];
-/// The addresses that the guide's servers have.
-const DOOR: &str = "127.0.0.1:8080";
 /// Requests whose median is the warm latency.
 const WARM: usize = 11;
-
-/// A command line of the guide, and what it prints as far as the guide shows it.
-#[derive(Debug)]
-struct Line {
-    command: String,
-    printed: String,
-}
 
 /// What the table says about a language.
 #[derive(Debug, Default)]
@@ -42,14 +39,8 @@ struct Row {
     component_bytes: u64,
     cold: Duration,
     warm: Duration,
-}
-
-/// A terminal in an empty folder.
-struct Terminal {
-    home: tempfile::TempDir,
-    path: OsString,
-    server: Option<Midge>,
-    row: Row,
+    /// From the first command to the last.
+    walk: Duration,
 }
 
 #[tokio::test]
@@ -111,12 +102,91 @@ async fn assemblyscript() {
 /// about is tried out.
 #[test]
 fn no_section_is_left_out() {
-    let guide = fs::read_to_string(GUIDE).unwrap();
     let tested = include_str!("guide.rs");
-    for heading in guide.lines().filter_map(|line| line.strip_prefix("## ")) {
+    for heading in Page::read(LANGUAGES).headings() {
         let is_tested = tested.contains(&format!("walk(\"{heading}\""));
         assert!(is_tested || SHARED.contains(&heading), "{heading}");
     }
+}
+
+#[test]
+fn your_first_function() {
+    follow("first-function.md", &[Tool::Rust, Tool::Zig]);
+}
+
+#[test]
+fn test_a_function() {
+    follow("testing.md", &[Tool::Zig]);
+}
+
+#[test]
+fn give_a_function_a_power() {
+    follow("powers.md", &[]);
+}
+
+#[test]
+fn deploy() {
+    follow("deploy.md", &[]);
+}
+
+#[test]
+fn measure_a_function() {
+    follow("bench.md", &[]);
+}
+
+#[test]
+fn share_a_component() {
+    let Some(registry) = or_skip(Registry::start()) else {
+        return;
+    };
+    let authority = registry.authority();
+    let (_, port) = authority.rsplit_once(':').unwrap();
+    let mut terminal = Terminal::new(std::env::var_os("PATH").unwrap());
+    terminal.stands_for(":5000", port.parse().unwrap());
+    terminal.follow_all(Page::read(&format!("{GUIDE}/share.md")).steps());
+}
+
+/// The first section of commands is about this repository, and builds all of it.
+#[test]
+fn readme() {
+    let Some(path) = or_skip(Toolchains::shared().path(&[Tool::Go])) else {
+        return;
+    };
+    let page = Page::read("README.md");
+    for section in ["Sixty seconds", "A server to deploy to"] {
+        Terminal::new(path.clone()).follow_all(page.section(section));
+    }
+}
+
+/// Every page that has commands is one of those above.
+#[test]
+fn no_page_is_left_out() {
+    let tested = include_str!("guide.rs");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .join(GUIDE);
+    for entry in fs::read_dir(folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let page = format!("{GUIDE}/{name}");
+        let is_followed = ["follow(\"", "{GUIDE}/"].map(|begin| format!("{begin}{name}\""));
+        let is_tested = page == LANGUAGES
+            || is_followed
+                .iter()
+                .any(|call| tested.contains(call.as_str()));
+        assert!(
+            is_tested || Page::read(&page).steps().next().is_none(),
+            "{name}"
+        );
+    }
+}
+
+/// Follows a page from its top to its end.
+fn follow(page: &str, tools: &[Tool]) {
+    let Some(path) = or_skip(Toolchains::shared().path(tools)) else {
+        return;
+    };
+    let page = Page::read(&format!("{GUIDE}/{page}"));
+    Terminal::new(path).follow_all(page.steps());
 }
 
 /// Types a language's commands, and those for everybody.
@@ -125,168 +195,69 @@ async fn walk(language: &str, tools: &[Tool]) {
     let Some(path) = or_skip(toolchains.path(tools)) else {
         return;
     };
-    let guide = fs::read_to_string(GUIDE).unwrap();
+    let page = Page::read(LANGUAGES);
     let mut terminal = Terminal::new(path);
-    for line in section(&guide, language) {
-        terminal.link_packages(&toolchains, &line);
-        terminal.type_in(&line).await;
-    }
-    for name in SHARED {
-        for line in section(&guide, name) {
-            terminal.type_in(&line).await;
-        }
-        terminal.server = None;
-    }
-    terminal.row.keep(language);
-}
-
-/// The commands of a section.
-fn section(guide: &str, heading: &str) -> Vec<Line> {
-    let begin = format!("\n## {heading}\n");
-    let at = guide.find(&begin).expect(heading) + begin.len();
-    let text = guide[at..].split("\n## ").next().unwrap();
-    let mut lines: Vec<Line> = Vec::new();
-    let mut shown = false;
-    for line in text.lines() {
-        if line.starts_with("```") {
-            shown = line == "```console";
-        } else if let Some(command) = line.strip_prefix("$ ").filter(|_| shown) {
-            let (command, printed) = (command.to_owned(), String::new());
-            lines.push(Line { command, printed });
-        } else if let Some(last) = lines.last_mut().filter(|_| shown) {
-            last.printed.push_str(line);
-            last.printed.push('\n');
-        }
-    }
-    assert!(!lines.is_empty(), "`{heading}` has no commands");
-    lines
-}
-
-impl Terminal {
-    fn new(tools: OsString) -> Self {
-        let home = tempfile::tempdir().unwrap();
-        let programs = home.path().join("programs");
-        fs::create_dir(&programs).unwrap();
-        std::os::unix::fs::symlink(BINARY, programs.join("midge")).unwrap();
-        let mut path = OsString::from(programs);
-        path.push(":");
-        path.push(tools);
-        Self {
-            home,
-            path,
-            server: None,
-            row: Row::default(),
-        }
-    }
-
-    fn folder(&self) -> PathBuf {
-        let folder = self.home.path().join("work");
-        fs::create_dir_all(&folder).unwrap();
-        folder
-    }
-
-    /// Packages of npm are hundreds of megabytes: those that were installed already are used, as
-    /// `midge build` uses those of a project that was built before.
-    fn link_packages(&self, toolchains: &Toolchains<'_>, line: &Line) {
-        let project = self.folder().join("greeter");
-        if line.command.starts_with("midge build") && project.join("package.json").is_file() {
-            toolchains.link_node_modules(&project).unwrap();
-        }
-    }
-
-    async fn type_in(&mut self, line: &Line) {
-        if let Some(project) = line.command.strip_prefix("midge run ") {
-            self.run(project).await;
-        } else if line.command == "midge serve" {
-            let store = self.folder().join(".midge");
-            let node = MidgeBuilder::serve(BINARY, &store).folder(&self.folder());
-            self.server = Some(node.start());
-        } else {
-            let begun = Instant::now();
-            let output = self.shell(&line.command);
-            let took = begun.elapsed();
-            assert!(output.status.success(), "{}", told(line, &output));
-            if !line.printed.is_empty() {
-                let printed = String::from_utf8_lossy(&output.stdout);
-                assert_eq!(
-                    printed.trim_end(),
-                    line.printed.trim_end(),
-                    "{}",
-                    told(line, &output)
-                );
-            }
-            if line.command.starts_with("midge build") {
-                self.row.build = took;
-                let component = String::from_utf8_lossy(&output.stdout);
-                let component = self.folder().join(component.trim());
-                self.row.component_bytes = fs::metadata(component).unwrap().len();
-            }
-        }
-    }
-
-    /// `midge run`, and how quickly it answers first and later.
-    async fn run(&mut self, project: &str) {
-        let folder = self.folder();
-        let midge = MidgeBuilder::run(BINARY, &folder.join(project)).folder(&folder);
-        let midge = midge.args(["--workers", "1"]).start();
-        let mut times = Vec::new();
-        for _ in 0..=WARM {
-            let begun = Instant::now();
-            let answer = get(midge.addr(), "/").await.unwrap();
-            times.push(begun.elapsed());
-            assert_eq!(answer.status, 200, "{}", answer.text());
-        }
-        self.row.cold = times[0];
-        let warm = &mut times[1..];
-        warm.sort();
-        self.row.warm = warm[WARM / 2];
-        self.server = Some(midge);
-    }
-
-    fn shell(&self, command: &str) -> Output {
-        let door = self.server.as_ref().map(|server| server.addr().to_string());
-        let command = match &door {
-            Some(door) => command.replace(DOOR, door),
-            None => command.to_owned(),
+    let mut row = Row::default();
+    let sections = [language].into_iter().chain(SHARED);
+    for step in sections.flat_map(|section| page.section(section)) {
+        let command = match step {
+            Step::Type(line) => line.command.as_str(),
+            _ => "",
         };
-        let mut shell = Command::new("sh");
-        shell
-            .args(["-c", &command])
-            .current_dir(self.folder())
-            .env("PATH", &self.path)
-            .env("XDG_CACHE_HOME", native_code_cache())
-            .env("XDG_CONFIG_HOME", self.home.path().join("config"))
-            // Cargo tells those that it starts where tests build.
-            .env_remove("CARGO_TARGET_DIR");
-        if let Some(server) = self
-            .server
-            .as_ref()
-            .filter(|server| server.said().contains("control door"))
-        {
-            shell.env("MIDGE_CONTROL", server.control());
+        let is_build = command.starts_with("midge build");
+        if is_build {
+            link_packages(&toolchains, &terminal);
         }
-        shell.output().unwrap()
+        let begun = Instant::now();
+        let printed = terminal.follow(step);
+        row.walk += begun.elapsed();
+        if is_build {
+            let component = terminal.folder().join(printed.trim());
+            row.build = begun.elapsed();
+            row.component_bytes = fs::metadata(component).unwrap().len();
+        }
+        if command.starts_with("midge run") {
+            row.measure(terminal.door()).await;
+        }
     }
+    terminal.end_server();
+    row.keep(language);
 }
 
-fn told(line: &Line, output: &Output) -> String {
-    format!(
-        "$ {}\n{}{}",
-        line.command,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    )
+/// Packages of npm are hundreds of megabytes: those that were installed already are used, as
+/// `midge build` uses those of a project that was built before.
+fn link_packages(toolchains: &Toolchains<'_>, terminal: &Terminal) {
+    let project = terminal.folder().join("greeter");
+    if project.join("package.json").is_file() {
+        toolchains.link_node_modules(&project).unwrap();
+    }
 }
 
 impl Row {
+    /// How quickly a function answers first and later.
+    async fn measure(&mut self, door: SocketAddr) {
+        let mut times = Vec::new();
+        for _ in 0..=WARM {
+            let begun = Instant::now();
+            let answer = get(door, "/").await.unwrap();
+            times.push(begun.elapsed());
+            assert_eq!(answer.status, 200, "{}", answer.text());
+        }
+        self.cold = times[0];
+        let warm = &mut times[1..];
+        warm.sort();
+        self.warm = warm[WARM / 2];
+    }
+
     fn keep(&self, language: &str) {
         let seconds = |time: Duration| time.as_secs_f64();
         let row = format!(
-            "{language}\t{:.1}\t{:.2}\t{:.1}\t{:.1}\n",
+            "{language}\t{:.1}\t{:.2}\t{:.1}\t{:.1}\t{:.1}\n",
             seconds(self.build),
             self.component_bytes as f64 / f64::from(1 << 20),
             seconds(self.cold) * 1e3,
             seconds(self.warm) * 1e3,
+            seconds(self.walk),
         );
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../languages");
         fs::create_dir_all(&folder).unwrap();

@@ -143,7 +143,9 @@ fn a_function_that_crashes_fails_its_case_with_its_log() {
     let trap = site("http02-trap.wasm", "", case);
     let said = test(trap.path(), &[]);
     assert!(
-        said.starts_with("exit: 1\n--- stdout\nFAIL shop: n\n     the function crashed: "),
+        said.starts_with(
+            "exit: 1\n--- stdout\nFAIL shop: n\n     status: expected 200, got 502: the function crashed: "
+        ),
         "{said}"
     );
     let cases = r#"
@@ -163,6 +165,114 @@ status = 500
     --- stderr
     0 passed, 1 failed
     "#);
+}
+
+#[test]
+fn what_midge_answers_in_place_of_a_function_can_be_expected() {
+    let ends = |fixture: &str, lines: &str, path: &str, expect: &str| {
+        let cases = format!(
+            "[[case]]\nname = \"n\"\nrequest = \"GET {path}\"\n\
+             headers = {{ accept = \"application/json\" }}\n[case.expect]\n{expect}\n"
+        );
+        test(site(fixture, lines, &cases).path(), &[])
+    };
+    let busy = "limits = { cpu = \"50ms\" }";
+    for (fixture, lines, path, expect) in [
+        (
+            "http02-busy.wasm",
+            busy,
+            "/",
+            "status = 504\njson = { error = { code = \"out-of-cpu\" } }",
+        ),
+        (
+            "http02-trap.wasm",
+            "",
+            "/?at=before",
+            "status = 502\nheaders = { cache-control = \"no-store\" }",
+        ),
+        (
+            "http02-no-response.wasm",
+            "",
+            "/",
+            "status = 502\njson = { error = { code = \"no-response\" } }",
+        ),
+        (
+            "http02-alloc.wasm",
+            "limits = { memory = \"16MiB\" }",
+            "/?mb=all",
+            "status = 502",
+        ),
+        ("command01-exit.wasm", "", "/", "status = 502"),
+    ] {
+        let said = ends(fixture, lines, path, expect);
+        assert!(said.starts_with("exit: 0\n"), "{fixture}: {said}");
+    }
+    assert_snapshot!(ends("http02-busy.wasm", busy, "/", "status = 504\njson = { error = { code = \"trapped\" } }"), @r#"
+    exit: 1
+    --- stdout
+    FAIL shop: n
+         body: $.error.code: expected "trapped", got "out-of-cpu"
+    --- stderr
+    0 passed, 1 failed
+    "#);
+    assert_snapshot!(ends("http02-busy.wasm", busy, "/", "headers = { x = { absent = true } }"), @"
+    exit: 1
+    --- stdout
+    FAIL shop: n
+         the function needed more than its 50ms of CPU time
+    --- stderr
+    0 passed, 1 failed
+    ");
+}
+
+#[test]
+fn an_end_without_an_answer_is_not_written_down() {
+    let case = "[[case]]\nname = \"n\"\nrequest = \"GET /?at=before\"\n";
+    let site = site("http02-trap.wasm", "", case);
+    assert!(test(site.path(), &["--update"]).starts_with("exit: 1\n"));
+    assert_eq!(read(&site, "tests/shop.toml"), case);
+}
+
+#[test]
+fn servers_can_answer_first_this_and_then_that() {
+    let cases = r#"
+[[case]]
+name = "asks again"
+request = "GET /?fetch=GET+http://a.test/x&fetch=GET+http://a.test/x&fetch=GET+http://a.test/x"
+[case.expect]
+body = "ok 503 0 \nok 200 2 {}\nok 404 0 \n"
+[[case.given.http]]
+request = "GET http://a.test/*"
+answers = [{ status = 503 }, { json = {} }]
+[[case.given.http]]
+request = "GET http://a.test/*"
+status = 404
+
+[[case]]
+name = "asks too often"
+request = "GET /?fetch=GET+http://a.test/x&fetch=GET+http://a.test/x"
+[case.expect]
+status = 200
+body = "ok 503 0 \nok 200 0 \n"
+[[case.given.http]]
+request = "GET http://a.test/*"
+answers = [{ status = 503 }]
+"#;
+    let site = site("http02-probe.wasm", ALLOW, cases);
+    assert_snapshot!(test(site.path(), &[]), @"
+    exit: 1
+    --- stdout
+    ok   shop: asks again
+    FAIL shop: asks too often
+         body: - expected, + got
+           @@ -1,2 +1,2 @@
+            ok 503 0 
+           -ok 200 0 
+           +error http-request-denied
+         | denied: GET http://a.test/x: what stands in for a.test has given all of its 1 answers; write one more into `answers` if it may be asked again
+    --- stderr
+    1 passed, 1 failed
+    ");
 }
 
 #[test]

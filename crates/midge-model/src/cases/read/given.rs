@@ -9,7 +9,7 @@ use toml::de::DeValue;
 
 use super::values::{Contents, headers, say_json};
 use super::{status, wrong};
-use crate::cases::{CaseProblem, Content, Given, StandIn};
+use crate::cases::{CaseProblem, Content, Given, StandIn, StandInAnswer, StandInAnswers};
 use crate::document::{Entry, Keys, Located, Problem, at, entries, in_order, unknown_was_refused};
 use crate::rehearsal::Now;
 use crate::{BucketName, ENTRY_KEY_BYTES_MAX, EnvVar, SecretText};
@@ -19,7 +19,19 @@ const GIVEN_KEYS: Keys = Keys {
     planned: &[],
 };
 const STAND_IN_KEYS: Keys = Keys {
-    known: &["request", "status", "headers", "body", "body-file", "json"],
+    known: &[
+        "request",
+        "status",
+        "headers",
+        "body",
+        "body-file",
+        "json",
+        "answers",
+    ],
+    planned: &[],
+};
+const ANSWER_KEYS: Keys = Keys {
+    known: &["status", "headers", "body", "body-file", "json"],
     planned: &[],
 };
 
@@ -121,8 +133,8 @@ fn read_random(entry: Entry<'_, '_>) -> Result<u64, Located> {
 
 fn stand_in(entry: Entry<'_, '_>) -> Result<StandIn, Located> {
     const TABLE: &str = "[[case.given.http]]";
-    let (mut request, mut answer, mut fields) = (None, StatusCode::OK, HeaderMap::new());
-    let mut contents = Contents::default();
+    let (mut request, mut answers) = (None, None);
+    let mut always = Answering::new(TABLE);
     let content = entry.table_value("a table such as `{ request = \"GET https://a.test/\" }`")?;
     for entry in entries(content, TABLE, &STAND_IN_KEYS)? {
         match entry.key.get_ref().as_ref() {
@@ -131,22 +143,88 @@ fn stand_in(entry: Entry<'_, '_>) -> Result<StandIn, Located> {
                 let wrong = |error| wrong(entry.value, CaseProblem::StandIn(error));
                 request = Some(parsed.map_err(wrong)?);
             }
-            "status" => answer = status(entry)?,
-            "headers" => fields = headers(entry, TABLE)?,
-            "body" | "body-file" | "json" => contents.take(entry)?,
-            _ => unknown_was_refused(),
+            "answers" => answers = Some((in_turn(entry)?, entry.key)),
+            _ => always.take(entry)?,
         }
     }
-    let body = contents.content();
-    if let Content::Json(_) = body {
-        say_json(&mut fields);
-    }
+    let answers = match (answers, always.first) {
+        (Some((_, key)), Some(second)) => {
+            let first = "answers";
+            return Err(wrong(key, CaseProblem::Both { first, second }));
+        }
+        (Some((answers, _)), None) => StandInAnswers::InTurn(answers),
+        (None, _) => StandInAnswers::Always(always.answer()),
+    };
     let table = TABLE.to_owned();
     let key = "request";
     Ok(StandIn {
         request: request.ok_or_else(|| at(entry.value, Problem::Missing { table, key }))?,
-        status: answer,
-        headers: fields,
-        body,
+        answers,
     })
+}
+
+fn in_turn(entry: Entry<'_, '_>) -> Result<Vec<StandInAnswer>, Located> {
+    const TABLE: &str = "`answers`";
+    const EXPECTED: &str = "a table such as `{ status = 503 }`";
+    let mut answers = Vec::new();
+    for value in entry.list("a list such as `[{ status = 503 }, { body = \"ok\" }]`")? {
+        let mut answering = Answering::new(TABLE);
+        let content = entry.with(value).table_value(EXPECTED)?;
+        for entry in entries(content, TABLE, &ANSWER_KEYS)? {
+            answering.take(entry)?;
+        }
+        answers.push(answering.answer());
+    }
+    if answers.is_empty() {
+        return Err(wrong(entry.value, CaseProblem::NoAnswer));
+    }
+    Ok(answers)
+}
+
+/// An answer on its way to be read.
+struct Answering {
+    table: &'static str,
+    /// The first key that said something of it.
+    first: Option<&'static str>,
+    status: StatusCode,
+    headers: HeaderMap,
+    contents: Contents,
+}
+
+impl Answering {
+    fn new(table: &'static str) -> Self {
+        Self {
+            table,
+            first: None,
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            contents: Contents::default(),
+        }
+    }
+
+    /// Takes what one of [`ANSWER_KEYS`] says.
+    fn take(&mut self, entry: Entry<'_, '_>) -> Result<(), Located> {
+        let key = entry.key.get_ref().as_ref();
+        match key {
+            "status" => self.status = status(entry)?,
+            "headers" => self.headers = headers(entry, self.table)?,
+            "body" | "body-file" | "json" => self.contents.take(entry)?,
+            _ => unknown_was_refused(),
+        }
+        let known = ANSWER_KEYS.known.iter().find(|known| **known == key);
+        self.first = self.first.or(known.copied());
+        Ok(())
+    }
+
+    fn answer(mut self) -> StandInAnswer {
+        let body = self.contents.content();
+        if let Content::Json(_) = body {
+            say_json(&mut self.headers);
+        }
+        StandInAnswer {
+            status: self.status,
+            headers: self.headers,
+            body,
+        }
+    }
 }

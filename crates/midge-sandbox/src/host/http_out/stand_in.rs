@@ -23,7 +23,7 @@ use super::route::Timeouts;
 use super::{has_room_for, remove_hop_by_hop, saw};
 use crate::host::denied::{Denial, Remedy};
 use crate::powers::Lent;
-use crate::rehearsal::{Rehearsed, StandIn};
+use crate::rehearsal::{Answered, Rehearsed, StandInAnswer};
 
 /// A request and whose it is, once it was judged.
 pub(super) struct Judged<'a> {
@@ -58,13 +58,24 @@ impl Judged<'_> {
             return Ok(Err(request));
         };
         saw(lent, asked);
-        let Some(answer) = answer else {
-            let why = format!(
-                "nothing answers in place of {}; write what it answers into the case, below \
-                 [[case.given.http]] with `request = \"{asked}\"`",
-                asked.host
-            );
-            return Err(self.refused(why));
+        let answer = match answer {
+            Answered::With(answer) => answer,
+            Answered::NoMore { given } => {
+                let why = format!(
+                    "what stands in for {} has given all of its {given} answers; write one more \
+                     into `answers` if it may be asked again",
+                    asked.host
+                );
+                return Err(self.refused(why));
+            }
+            Answered::ByNone => {
+                let why = format!(
+                    "nothing answers in place of {}; write what it answers into the case, below \
+                     [[case.given.http]] with `request = \"{asked}\"`",
+                    asked.host
+                );
+                return Err(self.refused(why));
+            }
         };
         self.read_all(request).await?;
         self.answer(answer).map(Ok)
@@ -97,7 +108,7 @@ impl Judged<'_> {
         }
     }
 
-    fn answer(&self, answer: &StandIn) -> Result<Response<WasiBody>> {
+    fn answer(&self, answer: &StandInAnswer) -> Result<Response<WasiBody>> {
         let body_bytes = answer.body.len() as u64;
         let is_head = self.asked.method == Method::HEAD;
         if !is_head && !has_room_for(self.lent, body_bytes) {

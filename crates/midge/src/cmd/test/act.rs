@@ -16,6 +16,7 @@ use bytes::Bytes;
 use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
+use midge_ingress::in_place;
 use midge_model::cases::Given;
 use midge_model::quantity::format_bytes;
 use midge_model::{
@@ -69,8 +70,10 @@ pub(super) struct Act {
     pub(super) took: Duration,
 }
 
-/// A whole answer.
+/// A whole answer: what a caller reads.
 pub(super) struct Reply {
+    /// Why Midge answers in place of the function, if it does.
+    pub(super) in_place: Option<String>,
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
@@ -251,6 +254,7 @@ async fn ask(
         https: false,
         request_id: RequestId::keep("case").expect("`case` is an id"),
     };
+    let (method, headers) = (request.method().clone(), request.headers().clone());
     let (permit, gone) = oneshot::channel::<()>();
     let invocation = Invocation {
         request: Box::new(request),
@@ -263,7 +267,16 @@ async fn ask(
     };
     let reply = match function.invoke(Box::new(invocation)).await {
         Ok(answer) => whole(answer.response).await,
-        Err(outcome) => Err(in_words(&outcome)),
+        Err(outcome) => {
+            let asked = (&method, &headers);
+            let (parts, body) = in_place(&outcome, asked, &caller.request_id).into_parts();
+            Ok(Reply {
+                in_place: Some(in_words(&outcome)),
+                status: parts.status,
+                headers: parts.headers,
+                body,
+            })
+        }
     };
     // Resolves when the permit is dropped, and nobody sends anything.
     drop(gone.await);
@@ -281,6 +294,7 @@ async fn whole(response: http::Response<midge_sandbox::ResponseBody>) -> Result<
         ),
     })?;
     Ok(Reply {
+        in_place: None,
         status: parts.status,
         headers: parts.headers,
         body: body.to_bytes(),

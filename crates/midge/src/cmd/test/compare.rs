@@ -7,7 +7,7 @@
 mod json;
 
 use http::HeaderMap;
-use midge_model::cases::{ExpectBody, ExpectHeader, Pattern};
+use midge_model::cases::{Expect, ExpectBody, ExpectHeader, Pattern};
 use midge_model::quantity::format_bytes;
 use similar::TextDiff;
 
@@ -51,6 +51,9 @@ pub(super) fn differences(planned: &Planned<'_>, act: &Act) -> Vec<Difference> {
         Err(why) => return vec![Difference::of(why.clone())],
     };
     let expect = &planned.case.expect;
+    if let Some(why) = reply.not_expected(expect) {
+        return vec![Difference::of(why)];
+    }
     if expect.is_empty() {
         return vec![Difference::of(
             "nothing is expected yet; `midge test --update` writes down what comes",
@@ -68,6 +71,22 @@ pub(super) fn differences(planned: &Planned<'_>, act: &Act) -> Vec<Difference> {
     }
     differences.extend(body(planned, reply));
     differences
+}
+
+impl Reply {
+    /// What is wrong with an answer of Midge's in place of the function's: all of it, unless its
+    /// status is expected. Then it is compared as any other.
+    pub(super) fn not_expected(&self, expect: &Expect) -> Option<String> {
+        let why = self.in_place.as_ref()?;
+        match expect.status {
+            None => Some(why.clone()),
+            Some(expected) if expected == self.status => None,
+            Some(expected) => {
+                let (expected, found) = (expected.as_u16(), self.status.as_u16());
+                Some(format!("status: expected {expected}, got {found}: {why}"))
+            }
+        }
+    }
 }
 
 /// The values of a field, as one text.

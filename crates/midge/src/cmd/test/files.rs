@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use http::HeaderMap;
-use midge_model::cases::{CASES_BYTES_MAX, Case, Cases, CasesError, Content, ExpectBody, Given};
-use midge_sandbox::StandIn;
+use midge_model::cases::{
+    self, CASES_BYTES_MAX, Case, Cases, CasesError, Content, ExpectBody, Given,
+};
+use midge_sandbox::{StandIn, StandInAnswer, StandInAnswers};
 
 use crate::cmd::fault::Hint;
 use crate::functions::{self, FunctionsError};
@@ -184,12 +186,24 @@ impl Planned<'_> {
 
     /// What other servers answer.
     pub(super) fn stand_ins(&self) -> Result<Vec<StandIn>, FilesError> {
-        let stand_in = |given: &midge_model::cases::StandIn| {
-            Ok(StandIn {
-                request: given.request.clone(),
+        let answer = |given: &cases::StandInAnswer| -> Result<_, FilesError> {
+            Ok(StandInAnswer {
                 status: given.status.as_u16(),
                 headers: texts(&given.headers),
                 body: self.bytes(&given.body)?.into(),
+            })
+        };
+        let answers = |given: &cases::StandInAnswers| match given {
+            cases::StandInAnswers::Always(given) => answer(given).map(StandInAnswers::Always),
+            cases::StandInAnswers::InTurn(given) => {
+                let answers = given.iter().map(answer).collect::<Result<_, _>>();
+                answers.map(StandInAnswers::InTurn)
+            }
+        };
+        let stand_in = |given: &cases::StandIn| {
+            Ok(StandIn {
+                request: given.request.clone(),
+                answers: answers(&given.answers)?,
             })
         };
         self.given.http.iter().map(stand_in).collect()

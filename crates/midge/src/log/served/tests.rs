@@ -57,6 +57,7 @@ fn both(values: &Values, format: Format, colour: bool) -> [String; 2] {
         lines,
         format,
         colour,
+        brief: false,
     };
     let registry = tracing_subscriber::registry().with(served);
     let general = tracing_subscriber::fmt::layer().with_writer(general_lines);
