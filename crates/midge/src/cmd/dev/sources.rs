@@ -1,11 +1,14 @@
 //! What a project is made of, and when that changed.
 //!
 //! The system says that something happened in a folder; what counts is whether a file is another
-//! than it was. So what builds write, and what editors write and take back, starts nothing.
+//! than it was. So what editors write and take back starts nothing, and neither do the folders that
+//! tools fill. What else a build writes is found out: a file that is another after build upon build is
+//! made by them.
 //!
-//! **Invariant:** a change that happens while a build runs is seen after it.
+//! **Invariant:** a change that happens while a build runs is seen after it, and no build starts
+//! itself for ever.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -13,6 +16,8 @@ use std::time::{Duration, SystemTime};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+
+use crate::say;
 
 /// Folders that tools fill.
 const LEFT_OUT: &[&str] = &[
@@ -26,6 +31,8 @@ const LEFT_OUT: &[&str] = &[
 ];
 /// Files whose changes are seen; a project with more is watched as far as that.
 const FILES_MAX: usize = 20_000;
+/// Builds in a row that have to change a file before it is taken for theirs.
+const OWN_AFTER: u32 = 5;
 /// An editor saves in several steps: how long it has to be quiet.
 const QUIET: Duration = Duration::from_millis(20);
 
@@ -42,6 +49,8 @@ pub(super) struct Sources {
     /// What is watched: folders with all in them, or single files.
     roots: Vec<PathBuf>,
     seen: Snapshot,
+    /// What was another after the last build, and after how many in a row.
+    rewritten: BTreeMap<PathBuf, u32>,
     watcher: RecommendedWatcher,
     watched: Vec<PathBuf>,
     happened: mpsc::Receiver<()>,
@@ -62,6 +71,7 @@ impl Sources {
         let mut sources = Self {
             roots: Vec::new(),
             seen: Snapshot::default(),
+            rewritten: BTreeMap::new(),
             watcher,
             watched: Vec::new(),
             happened,
@@ -87,11 +97,26 @@ impl Sources {
     ///
     /// The system does not tell of changes any more.
     pub(super) async fn changed(&mut self) -> notify::Result<()> {
+        // Whoever asks has just built.
+        let mut is_behind_build = true;
         loop {
             let now = Snapshot::of(&self.roots);
-            if now != self.seen {
+            let mut changed = now.files_changed_since(&self.seen);
+            let is_another = now != self.seen;
+            if is_another {
                 self.seen = now;
-                return self.follow();
+                self.follow()?;
+            }
+            if is_behind_build {
+                self.leave_out_rewritten(&mut changed);
+            }
+            if !changed.is_empty() {
+                return Ok(());
+            }
+            is_behind_build = false;
+            if is_another {
+                // New folders are watched from now on; what came into them before is seen now.
+                continue;
             }
             if self.happened.recv().await.is_none() {
                 return Err(notify::Error::generic("nobody tells of changes any more"));
@@ -101,6 +126,26 @@ impl Sources {
                 .is_ok_and(|more| more.is_some())
             {}
         }
+    }
+
+    /// Takes what builds write out of what changed while one ran. What changes while none runs was
+    /// somebody's doing, whatever it is.
+    fn leave_out_rewritten(&mut self, changed: &mut BTreeSet<PathBuf>) {
+        self.rewritten.retain(|file, _| changed.contains(file));
+        changed.retain(|file| {
+            if !self.seen.files.contains_key(file) {
+                return true;
+            }
+            let builds = self.rewritten.entry(file.clone()).or_default();
+            *builds += 1;
+            if *builds == OWN_AFTER {
+                let file = file.display();
+                say::line(&format!(
+                    "{file} is written by every build; that starts no other"
+                ));
+            }
+            *builds < OWN_AFTER
+        });
     }
 
     /// Has the system tell of all folders that there are now.
@@ -138,6 +183,17 @@ impl Snapshot {
             }
         }
         snapshot
+    }
+
+    /// Files that are new, gone, or others than they were.
+    fn files_changed_since(&self, before: &Self) -> BTreeSet<PathBuf> {
+        let is_same = |(file, what): &(&PathBuf, &_)| before.files.get(*file) == Some(*what);
+        let others = self.files.iter().filter(|entry| !is_same(entry));
+        let gone = before
+            .files
+            .keys()
+            .filter(|file| !self.files.contains_key(*file));
+        others.map(|(file, _)| file).chain(gone).cloned().collect()
     }
 
     fn add_folder(&mut self, folder: &Path) {
@@ -199,6 +255,36 @@ mod tests {
         timeout(SOON, sources.changed()).await.unwrap().unwrap();
         fs::remove_file(root.join("src/more/a.rs")).unwrap();
         timeout(SOON, sources.changed()).await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_each_build_writes_starts_no_other_for_ever() {
+        let home = tempfile::tempdir().unwrap();
+        let (source, made) = (home.path().join("a.js"), home.path().join("dist.wasm"));
+        fs::write(&source, "").unwrap();
+        let mut sources = Sources::watch(vec![home.path().to_owned()]).unwrap();
+        let mut text = String::new();
+        let mut write = |file: &Path| {
+            text.push('.');
+            fs::write(file, &text).unwrap();
+        };
+        for _ in 1..OWN_AFTER {
+            write(&made);
+            timeout(SOON, sources.changed()).await.unwrap().unwrap();
+        }
+        write(&made);
+        assert!(timeout(NEVER, sources.changed()).await.is_err());
+        // What somebody changes meanwhile, and what somebody changes later, is seen.
+        write(&made);
+        write(&source);
+        timeout(SOON, sources.changed()).await.unwrap().unwrap();
+        write(&made);
+        assert!(timeout(NEVER, sources.changed()).await.is_err());
+        let (changed, ()) = tokio::join!(timeout(SOON, sources.changed()), async {
+            tokio::task::yield_now().await;
+            write(&made);
+        });
+        changed.unwrap().unwrap();
     }
 
     #[tokio::test]
