@@ -32,7 +32,8 @@ impl Toolchains<'_> {
         }
         fs::create_dir_all(&self.folder).context("make the folder of the tools")?;
         // Released when it is closed, and so also when this process is killed.
-        let lock = File::create(self.folder.join(format!("{name}.lock")))
+        // Not `.lock`: scripts of packages lock the folder that they are installed into by that name.
+        let lock = File::create(self.folder.join(format!("{name}.installing")))
             .and_then(|lock| lock.lock().map(|()| lock))
             .context("lock the folder of a tool")?;
         if !installed() {
