@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 pub use files::{FOR_OTHER_HOSTS, PackageFile, REAL_PROGRAMS};
-pub use programs::{COMPONENTIZE_PY, GO, SPIN_FOR_PYTHON, WASM_OPT, ZIG};
+pub use programs::{COMPONENTIZE_PY, GO, RESVG, SPIN_FOR_PYTHON, WASM_OPT, ZIG};
 pub use run::run;
 pub use rust::{Rust, TARGETS};
 pub use skip::{in_ci, or_skip};

@@ -24,6 +24,8 @@ pub const ZIG: &str = "ziglang==0.17.1";
 pub const COMPONENTIZE_PY: &str = "componentize-py==0.25.1";
 /// Spin's SDK for Python of version 2 of Spin's interfaces, and what it says that it is built with.
 pub const SPIN_FOR_PYTHON: [&str; 2] = ["componentize-py==0.17.2", "spin-sdk==3.4.1"];
+/// resvg for this machine, a Python package; what the one for WASI is compared with.
+pub const RESVG: &str = "resvg_py==0.5.0";
 /// Binaryen, an npm package.
 pub const WASM_OPT: &str = "binaryen@132.0.0";
 
@@ -91,6 +93,16 @@ impl Toolchains<'_> {
                 .iter()
                 .try_for_each(|package| pip(folder, package).map(drop))
         })?;
+        Ok(folder.join(PACKAGE))
+    }
+
+    /// resvg for this machine, as a folder for `PYTHONPATH`.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be had on this machine.
+    pub fn resvg(&self) -> Result<PathBuf> {
+        let folder = self.once("resvg", RESVG, |folder| pip(folder, RESVG).map(drop))?;
         Ok(folder.join(PACKAGE))
     }
 

@@ -68,6 +68,8 @@ impl Languages {
         languages.work(runner, &sender, name, |tools| {
             tools.spin_for_python().map(drop)
         });
+        let name = "resvg for this machine".to_owned();
+        languages.work(runner, &sender, name, |tools| tools.resvg().map(drop));
         let mut projects = packages(&root.join(TEMPLATES))?;
         projects.extend(packages(&root.join(SPIN))?);
         for (name, text) in projects {
