@@ -45,8 +45,9 @@ struct Facts {
     uri: Uri,
     request_id: RequestId,
     addressee: Option<Addressee>,
-    /// What it cost, if that is wanted and the function answered.
-    cost: Option<Receipt>,
+    /// What it cost, if that is wanted and the function answered. In a box: most nodes do not want it,
+    /// and requests that wait would hold room for it.
+    cost: Option<Box<Receipt>>,
 }
 
 enum Ending {
@@ -114,7 +115,7 @@ impl Record {
         if let Some(facts) = &mut self.facts
             && self.line.door.config.log_costs
         {
-            facts.cost = Some(*receipt);
+            facts.cost = Some(Box::new(*receipt));
         }
     }
 
@@ -162,8 +163,8 @@ impl Record {
             status = self.status,
             bytes_out = self.bytes_out,
             duration_ms = ended.duration_since(self.began).as_secs_f64() * 1_000.0,
-            cpu_ms = facts.cost.map(|cost| cost.cpu.as_secs_f64() * 1_000.0),
-            memory_peak_bytes = facts.cost.map(|cost| cost.memory_peak_bytes),
+            cpu_ms = facts.cost.as_ref().map(|cost| cost.cpu.as_secs_f64() * 1_000.0),
+            memory_peak_bytes = facts.cost.as_ref().map(|cost| cost.memory_peak_bytes),
             "request served"
         );
     }

@@ -38,10 +38,10 @@ where
     D: AsyncFn(Box<Request<RequestBody>>, &Caller) -> Handled<B>,
     B: Body<Data = Bytes, Error = Aborted> + Unpin,
 {
-    let (asked, mut record, prepared) = begin(request, line);
-    let request = match prepared {
-        Ok(request) => request,
-        Err(problem) => {
+    let (asked, mut record, request) = match begin(request, line) {
+        Ok(begun) => begun,
+        Err(refused) => {
+            let (asked, mut record, problem) = *refused;
             record.end_at_the_door(problem.code);
             return refuse(&problem, &asked, record);
         }
@@ -73,18 +73,25 @@ where
     refuse(&problem, &asked, record)
 }
 
-/// Opens the record of a request and makes it fit for a function. In a box, which everybody can hand
-/// on without keeping room for what was in it.
+/// A request that a function can be asked. In a box, which everybody can hand on without keeping room
+/// for what was in it.
+type Begun = (Asked, Record, Box<Request<RequestBody>>);
+
+/// Opens the record of a request and makes it fit for a function, or says what it lacks.
 fn begin(
     request: Box<Request<Incoming>>,
     line: &Rc<Line>,
-) -> (Asked, Record, Result<Box<Request<RequestBody>>, Problem>) {
+) -> Result<Begun, Box<(Asked, Record, Problem)>> {
     let (mut parts, body) = request.into_parts();
     let asked = Asked::read(&parts);
     let record = Record::begin(line, &parts.method, &parts.uri, &asked.id);
-    let prepared = prepare(&mut parts, line, &asked.id_value)
-        .map(|()| Box::new(Request::from_parts(parts, RequestBody::from(body))));
-    (asked, record, prepared)
+    match prepare(&mut parts, line, &asked.id_value) {
+        Ok(()) => {
+            let request = Request::from_parts(parts, RequestBody::from(body));
+            Ok((asked, record, Box::new(request)))
+        }
+        Err(problem) => Err(Box::new((asked, record, problem))),
+    }
 }
 
 /// Our answer in place of a function's.
