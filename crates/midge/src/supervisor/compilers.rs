@@ -249,13 +249,15 @@ impl Compiler {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        let started = Instant::now();
         let mut child = command.spawn()?;
-        tokio::select! {
-            // Who is late is late, though its answer be there by the time that we look.
-            biased;
+        let spoken = tokio::time::timeout(self.wall_time_max, converse(&mut child, source)).await;
+        match spoken {
+            // Who is late is late, though its answer be there by the time that we look: timers go
+            // by whole milliseconds.
+            Ok(spoken) if started.elapsed() < self.wall_time_max => spoken,
             // The child is killed when it is dropped.
-            () = tokio::time::sleep(self.wall_time_max) => Ok(Spoken::TooLate),
-            spoken = converse(&mut child, source) => spoken,
+            Ok(_) | Err(_) => Ok(Spoken::TooLate),
         }
     }
 }
