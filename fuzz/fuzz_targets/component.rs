@@ -5,6 +5,8 @@
 
 use libfuzzer_sys::fuzz_target;
 
+#[path = "../../crates/midge-sandbox/src/absent.rs"]
+mod absent;
 #[path = "../../crates/midge-sandbox/src/candidate.rs"]
 mod candidate;
 #[path = "../../crates/midge-sandbox/src/contract/detect.rs"]

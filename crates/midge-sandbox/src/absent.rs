@@ -6,12 +6,7 @@
 //! means it, and is refused like any other:
 //! `docs/decisions/0040-a-world-imported-whole-is-not-a-need.md`.
 //!
-//! **Invariant:** what the host has is never stubbed, whatever else a component imports.
-
-use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, Linker, ResourceType};
-
-use crate::guest::Guest;
+//! **Invariant:** depends on nothing of the engine, so that it can be fuzzed without one.
 
 /// Whoever imports all of these imports a world and not what it needs.
 const SIGNS: [&str; 5] = [
@@ -45,50 +40,6 @@ pub(crate) fn is_whole_world(imports: impl Fn(&str) -> bool) -> bool {
 /// Whether an interface belongs to such a world and is not here.
 pub(crate) fn is_absent(name: &str) -> bool {
     ABSENT.contains(&name)
-}
-
-/// The linker with what `component` imports of such a world and is not here; none if it needs none.
-///
-/// # Errors
-///
-/// A name that is linked already, which the list above does not have.
-pub(crate) fn link_absent(
-    linker: &Linker<Guest>,
-    component: &Component,
-) -> wasmtime::Result<Option<Linker<Guest>>> {
-    let types = component.component_type();
-    let engine = component.engine();
-    if !is_whole_world(|name| types.get_import(engine, name).is_some()) {
-        return Ok(None);
-    }
-    let mut linker = linker.clone();
-    for (name, item) in types.imports(engine) {
-        let ComponentItem::ComponentInstance(interface) = item.ty else {
-            continue;
-        };
-        if !is_absent(name) {
-            continue;
-        }
-        let mut instance = linker.instance(name)?;
-        for (item, kind) in interface.exports(engine) {
-            match kind.ty {
-                ComponentItem::ComponentFunc(_) => {
-                    let called = format!("{name}#{item}");
-                    instance.func_new(item, move |_, _, _, _| {
-                        wasmtime::bail!(
-                            "`{called}` is not here: the SDK imports it, this host has none"
-                        )
-                    })?;
-                }
-                // There is never one of it.
-                ComponentItem::Resource(_) => {
-                    instance.resource(item, ResourceType::host::<()>(), |_, _| Ok(()))?;
-                }
-                _ => {}
-            }
-        }
-    }
-    Ok(Some(linker))
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@
 //! **Invariant:** code that one of them links, the other links too: both have these linkers and
 //! the same engine.
 
-use wasmtime::component::{self, Component, InstancePre};
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{self, Component, InstancePre, ResourceType};
 
 use crate::absent;
 use crate::artifact::{ArtifactCode, LoadFault};
@@ -87,9 +88,54 @@ impl Linkers {
         };
         let paired = kv::wasi::link_paired(linker, component)?;
         let linker = paired.as_ref().unwrap_or(linker);
-        let whole = absent::link_absent(linker, component)?;
+        let whole = link_absent(linker, component)?;
         whole.as_ref().unwrap_or(linker).instantiate_pre(component)
     }
+}
+
+/// The linker with what `component` imports because its SDK imports a world whole, and is not here; none
+/// if it needs none. What is here is never stubbed.
+///
+/// # Errors
+///
+/// A name that is linked already, which the list of what is absent does not have.
+fn link_absent(
+    linker: &component::Linker<Guest>,
+    component: &Component,
+) -> wasmtime::Result<Option<component::Linker<Guest>>> {
+    let types = component.component_type();
+    let engine = component.engine();
+    if !absent::is_whole_world(|name| types.get_import(engine, name).is_some()) {
+        return Ok(None);
+    }
+    let mut linker = linker.clone();
+    for (name, item) in types.imports(engine) {
+        let ComponentItem::ComponentInstance(interface) = item.ty else {
+            continue;
+        };
+        if !absent::is_absent(name) {
+            continue;
+        }
+        let mut instance = linker.instance(name)?;
+        for (item, kind) in interface.exports(engine) {
+            match kind.ty {
+                ComponentItem::ComponentFunc(_) => {
+                    let called = format!("{name}#{item}");
+                    instance.func_new(item, move |_, _, _, _| {
+                        wasmtime::bail!(
+                            "`{called}` is not here: the SDK imports it, this host has none"
+                        )
+                    })?;
+                }
+                // There is never one of it.
+                ComponentItem::Resource(_) => {
+                    instance.resource(item, ResourceType::host::<()>(), |_, _| Ok(()))?;
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(Some(linker))
 }
 
 /// Every interface that a component may import, in all versions but 0.3. Linked is not
