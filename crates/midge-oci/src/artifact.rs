@@ -127,7 +127,7 @@ struct ManifestOut<'a> {
     config: Descriptor<'a>,
     layers: [Descriptor<'a>; 1],
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    annotations: &'a BTreeMap<&'static str, String>,
+    annotations: &'a BTreeMap<String, String>,
 }
 
 /// What names a blob.
@@ -199,7 +199,7 @@ impl Artifact {
         let mut annotations = annotations::of(&component);
         if let Some(created) = description.created {
             let created = timestamp(created).to_string();
-            annotations.insert("org.opencontainers.image.created", created);
+            annotations.insert(annotations::key_of("created"), created);
         }
         let manifest = ManifestOut {
             schema_version: 2,
