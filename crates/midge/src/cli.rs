@@ -161,7 +161,8 @@ pub(crate) enum Command {
 #[derive(Debug, clap::Args)]
 #[command(after_help = RUN_EXAMPLES)]
 pub(crate) struct RunArgs {
-    /// A `.wasm` or `.wat` file (served at `/`), a `midge.toml`, or a folder with one.
+    /// A `.wasm` or `.wat` file (served at `/`), a `midge.toml`, a folder with one, or a component
+    /// under its digest (`oci://…@sha256:…`).
     #[arg(default_value = ".")]
     pub(crate) path: PathBuf,
 
@@ -283,7 +284,7 @@ pub(crate) struct InspectArgs {
 /// `midge compile`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct CompileArgs {
-    /// A `.wasm` or `.wat` file, a `midge.toml`, or a folder with one.
+    /// A `.wasm` or `.wat` file, a `midge.toml`, a folder with one, or `oci://…@sha256:…`.
     pub(crate) path: PathBuf,
 
     /// Where compiled code is kept.
@@ -309,7 +310,7 @@ pub(crate) enum PolicyCommand {
 /// `midge policy check`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct PolicyCheckArgs {
-    /// A `.wasm` or `.wat` file, a `midge.toml`, or a folder with one.
+    /// A `.wasm` or `.wat` file, a `midge.toml`, a folder with one, or `oci://…@sha256:…`.
     #[arg(default_value = ".")]
     pub(crate) path: PathBuf,
 

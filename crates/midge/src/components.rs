@@ -9,13 +9,16 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use midge_model::{ComponentPlace, ComponentReference, PinnedComponent};
+use midge_model::{ComponentPlace, ComponentReference, FunctionName, PinnedComponent};
 use midge_oci::{Blobs, Bounds, Credentials, FetchError, Fetched, cached, fetch};
 
 use crate::cli::CacheArgs;
 use crate::cmd::fault::Hint;
 use crate::config::{self, ConfigError, RegistryAsked};
 use crate::say;
+
+/// Ends the name of a component's file.
+const EXTENSION: &str = ".wasm";
 
 /// A larger file is no function; the largest known ones have 70 MB.
 pub(crate) const COMPONENT_BYTES_MAX: u64 = 1 << 30;
@@ -49,6 +52,18 @@ impl std::fmt::Display for Component {
             Self::File(path) => path.display().fmt(f),
             Self::Elsewhere(pinned) => pinned.fmt(f),
         }
+    }
+}
+
+impl Component {
+    /// What the function is called that is this component and nothing else.
+    pub(crate) fn function_name(&self) -> FunctionName {
+        let file = match self {
+            Self::File(path) => path.clone(),
+            Self::Elsewhere(pinned) => PathBuf::from(file_name(&pinned.place)),
+        };
+        let stem = file.file_stem().unwrap_or_default();
+        FunctionName::from_file_stem(&stem.to_string_lossy())
     }
 }
 
@@ -163,6 +178,23 @@ fn blobs(cache_dir: &Path) -> Blobs {
     Blobs::at(&cache_dir.join("components"))
 }
 
+/// A name for the file of a component, one that no shell and no file system takes for something
+/// else.
+pub(crate) fn file_name(place: &ComponentPlace) -> String {
+    let name = match place {
+        ComponentPlace::Oci(place) => place.name(),
+        ComponentPlace::Web(place) => place.name(),
+    };
+    let is_plain = |found: &char| found.is_ascii_alphanumeric() || "._-".contains(*found);
+    let name: String = name.chars().filter(is_plain).collect();
+    let name = name.trim_start_matches(['.', '-']);
+    let stem = name.strip_suffix(EXTENSION).unwrap_or(name);
+    match stem {
+        "" => format!("component{EXTENSION}"),
+        stem => format!("{stem}{EXTENSION}"),
+    }
+}
+
 /// Who asks, as far as a registry is asked.
 pub(crate) fn credentials(place: &ComponentPlace, asked: RegistryAsked) -> Option<Credentials> {
     match place {
@@ -171,5 +203,31 @@ pub(crate) fn credentials(place: &ComponentPlace, asked: RegistryAsked) -> Optio
         }
         // Whoever needs a login for a file has a registry for it.
         ComponentPlace::Web(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_and_functions_are_called_after_what_is_in_them() {
+        let place = |text: &str| text.parse::<ComponentReference>().unwrap().place;
+        let name = |text: &str| file_name(&place(text));
+        assert_eq!(name("oci://h/a/hello.world:1"), "hello.world.wasm");
+        assert_eq!(name("https://h/a/hello.wasm?v=1"), "hello.wasm");
+        assert_eq!(name("https://h/"), "component.wasm");
+        assert_eq!(name("https://h/..%2F-x"), "2F-x.wasm");
+
+        let digest = midge_model::Digest::of(b"");
+        let function = |text: &str| {
+            let place = place(text);
+            let component = Component::Elsewhere(PinnedComponent { place, digest });
+            component.function_name().to_string()
+        };
+        assert_eq!(function("oci://h/a/hello:1"), "hello");
+        assert_eq!(function("https://h/a/Hello_World.wasm"), "hello-world");
+        let file = Component::File(PathBuf::from("a/shop.wasm"));
+        assert_eq!(file.function_name().as_str(), "shop");
     }
 }

@@ -16,9 +16,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use midge_model::{
-    Digest, FunctionName, GrantConflict, Grants, Isolation, LimitError, Limits, MANIFEST_BYTES_MAX,
-    Manifest, ManifestError, NamespaceName, Policy, Revision, Route, RouteConflict, RouteTable,
-    SecretText,
+    ComponentSource, ComponentSourceError, Digest, FunctionName, GrantConflict, Grants, Isolation,
+    LimitError, Limits, MANIFEST_BYTES_MAX, Manifest, ManifestError, NamespaceName,
+    PinnedComponent, Policy, Revision, Route, RouteConflict, RouteTable, SecretText,
 };
 
 pub(crate) use self::projects::{Buildable, buildable};
@@ -67,6 +67,9 @@ pub(crate) enum FunctionsError {
         path: PathBuf,
         source: ManifestError,
     },
+    /// A component that is somewhere else, and nobody can tell where or which.
+    #[error(transparent)]
+    Elsewhere(#[from] ComponentSourceError),
     /// Out of bounds.
     #[error("function {function}")]
     Limits {
@@ -123,6 +126,7 @@ impl FunctionsError {
                 path.join("hello.wasm").display(),
             )),
             Self::Manifest { source, .. } => source.hint(),
+            Self::Elsewhere(error) => error.hint(),
             Self::Folder { path, .. } => Some(format!("mkdir -p {}", path.display())),
             Self::Routes { .. } => {
                 Some("give one of them another path, method or host in `routes`".to_owned())
@@ -156,13 +160,17 @@ pub(crate) struct Source {
 ///
 /// The first thing that is wrong.
 pub(crate) fn source(path: &Path) -> Result<Source, FunctionsError> {
-    match manifest_at(path)? {
-        Some(manifest) => from_manifest(&manifest),
-        None => Ok(Source {
-            folder: None,
-            functions: vec![Written::single(path)],
-        }),
+    if let Some(manifest) = manifest_at(path)? {
+        return from_manifest(&manifest);
     }
+    let component = match elsewhere(path)? {
+        Some(pinned) => Component::Elsewhere(pinned),
+        None => Component::File(path.to_owned()),
+    };
+    Ok(Source {
+        folder: None,
+        functions: vec![Written::single(component)],
+    })
 }
 
 /// The functions at `path`, with what was typed put over what was written. Who asks for no limits
@@ -196,6 +204,9 @@ pub(crate) fn read(
 ///
 /// There is nothing at `path`, or it is a folder without a manifest.
 pub(crate) fn manifest_at(path: &Path) -> Result<Option<PathBuf>, FunctionsError> {
+    if elsewhere(path)?.is_some() {
+        return Ok(None);
+    }
     let metadata = std::fs::metadata(path).map_err(|source| unreadable(path, source))?;
     if metadata.is_dir() {
         let manifest = path.join(MANIFEST);
@@ -212,7 +223,22 @@ pub(crate) fn manifest_at(path: &Path) -> Result<Option<PathBuf>, FunctionsError
     Ok(is_manifest.then(|| path.to_owned()))
 }
 
-/// Whether `path` is a component, and no manifest and no folder.
+/// The component that `path` names where it is the place of one, and no path of this machine's.
+///
+/// # Errors
+///
+/// It is a place that cannot be, or one without a digest.
+pub(crate) fn elsewhere(path: &Path) -> Result<Option<PinnedComponent>, FunctionsError> {
+    let Some(text) = path.to_str() else {
+        return Ok(None);
+    };
+    match text.parse()? {
+        ComponentSource::Path(_) => Ok(None),
+        ComponentSource::Pinned(pinned) => Ok(Some(pinned)),
+    }
+}
+
+/// Whether `path` is a file with a component, and no manifest and no folder.
 pub(crate) fn is_component(path: &Path) -> bool {
     path.is_file() && path.extension().is_none_or(|extension| extension != "toml")
 }

@@ -118,6 +118,9 @@ fn run(args: &Args) -> Result<bool> {
     say(&format!("seed {seed}; making {functions} functions"));
     let (made, few) = set_up(args, folder.path(), functions)?;
 
+    say("waiting for the disk");
+    made.settle(&node::cache_in(folder.path()), functions)?;
+
     say("asking each for the first time");
     let node = start(args, folder.path())?;
     let many = node.holds()?;

@@ -52,6 +52,11 @@ pub(crate) struct Counts {
     pub(crate) evicted: u64,
 }
 
+/// Where a node with this store has its native code.
+pub(crate) fn cache_in(store: &Path) -> PathBuf {
+    store.join("cache")
+}
+
 impl Node {
     /// Starts a node with this store, and waits until it is ready.
     pub(crate) fn start(midge: &Path, store: &Path, flags: &[String]) -> Result<Self> {
@@ -117,7 +122,7 @@ impl Node {
 
     /// Where native code is.
     pub(crate) fn cache(&self) -> PathBuf {
-        self.store.join("cache")
+        cache_in(&self.store)
     }
 
     /// A client for the control door.

@@ -52,7 +52,7 @@ The exit code is 1 if the status is 400 or above.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = DEPLOY_EXAMPLES)]
 pub(crate) struct DeployArgs {
-    /// A `midge.toml`, a folder with one, or a `.wasm` or `.wat` file.
+    /// A `midge.toml`, a folder with one, a `.wasm` or `.wat` file, or `oci://…@sha256:…`.
     #[arg(default_value = ".")]
     pub(crate) path: PathBuf,
 

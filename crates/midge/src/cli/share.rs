@@ -38,7 +38,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = BUNDLE_EXAMPLES)]
 pub(crate) struct BundleArgs {
-    /// A `midge.toml`, a folder with one, or a `.wasm` or `.wat` file.
+    /// A `midge.toml`, a folder with one, a `.wasm` or `.wat` file, or `oci://…@sha256:…`.
     #[arg(default_value = ".")]
     pub(crate) path: PathBuf,
 

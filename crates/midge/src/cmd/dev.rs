@@ -20,7 +20,7 @@ use midge_sandbox::{ArtifactCache, Rehearsal};
 use tokio::time::Instant;
 
 use self::sources::Sources;
-use super::fault::{hint_of, hinted};
+use super::fault::{hint_of, hinted, with_hint};
 use super::run::{self, Asked};
 use super::{Ending, build};
 use crate::cli::DevArgs;
@@ -42,6 +42,10 @@ pub(super) fn run(args: DevArgs) -> anyhow::Result<Ending> {
     let rehearsal = args.dials.rehearsal();
     let mut config = RunConfig::new(args.run).map_err(hinted)?;
     config.log.brief = true;
+    if let Some(pinned) = functions::elsewhere(&config.path).map_err(hinted)? {
+        let error = anyhow::anyhow!("`{pinned}` never changes, and there is nothing to watch");
+        return Err(with_hint(error, format!("midge run {pinned}")));
+    }
     let _log = log::start(&config.log, None);
     machine::raise_descriptor_limit();
     super::block_on(async {

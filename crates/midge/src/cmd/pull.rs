@@ -15,11 +15,8 @@ use midge_sandbox::to_binary;
 use super::Ending;
 use super::fault::{hinted, with_hint};
 use crate::cli::PullArgs;
-use crate::components::Fetching;
+use crate::components::{Fetching, file_name};
 use crate::say;
-
-/// Ends the name of a component's file.
-const EXTENSION: &str = ".wasm";
 
 /// Pulls what was typed.
 pub(super) fn run(args: &PullArgs) -> anyhow::Result<Ending> {
@@ -63,36 +60,4 @@ fn taken(path: &Path) -> anyhow::Error {
         error,
         format!("--output {path} to write over it, or another name"),
     )
-}
-
-/// A name that no shell and no file system takes for something else.
-fn file_name(place: &ComponentPlace) -> String {
-    let name = match place {
-        ComponentPlace::Oci(place) => place.name(),
-        ComponentPlace::Web(place) => place.name(),
-    };
-    let is_plain = |found: &char| found.is_ascii_alphanumeric() || "._-".contains(*found);
-    let name: String = name.chars().filter(is_plain).collect();
-    let name = name.trim_start_matches(['.', '-']);
-    let stem = name.strip_suffix(EXTENSION).unwrap_or(name);
-    match stem {
-        "" => format!("component{EXTENSION}"),
-        stem => format!("{stem}{EXTENSION}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use midge_model::ComponentReference;
-
-    use super::*;
-
-    #[test]
-    fn files_are_called_after_what_is_in_them() {
-        let name = |text: &str| file_name(&text.parse::<ComponentReference>().unwrap().place);
-        assert_eq!(name("oci://h/a/hello.world:1"), "hello.world.wasm");
-        assert_eq!(name("https://h/a/hello.wasm?v=1"), "hello.wasm");
-        assert_eq!(name("https://h/"), "component.wasm");
-        assert_eq!(name("https://h/..%2F-x"), "2F-x.wasm");
-    }
 }

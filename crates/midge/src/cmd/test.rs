@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use midge_build::Optimize;
-use midge_model::{FunctionName, Policy, RouteTable, Use};
+use midge_model::{ComponentSource, FunctionName, Policy, RouteTable, Use};
 use midge_sandbox::SandboxConfig;
 use tokio::time::Instant;
 
@@ -131,8 +131,9 @@ impl Asked {
     /// One word that leads nowhere is a filter, where this folder has a manifest.
     fn of(args: TestArgs) -> Self {
         let here = Path::new(".");
-        let is_word = args.filter.is_none() && !args.path.exists() && args.path != here;
-        if is_word && functions::manifest_at(here).is_ok() {
+        let is_place = ComponentSource::is_place(&args.path.to_string_lossy());
+        let is_path = is_place || args.path.exists() || args.path == here;
+        if !is_path && args.filter.is_none() && functions::manifest_at(here).is_ok() {
             let filter = args.path.to_string_lossy().into_owned();
             return Self {
                 path: here.to_owned(),

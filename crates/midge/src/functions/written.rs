@@ -38,12 +38,11 @@ pub(crate) struct Written {
 }
 
 impl Written {
-    /// A function that only has a file.
-    pub(super) fn single(path: &Path) -> Self {
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    /// A function that only has a component.
+    pub(super) fn single(component: Component) -> Self {
         Self {
-            name: FunctionName::from_file_stem(&stem),
-            component: Component::File(path.to_owned()),
+            name: component.function_name(),
+            component,
             build: None,
             routes: Vec::new(),
             limits: LimitsPatch::default(),

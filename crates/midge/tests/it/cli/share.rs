@@ -160,8 +160,8 @@ async fn a_component_goes_round_by_a_registry() {
     assert!(gone.contains("Connection refused"), "{gone}");
 }
 
-#[test]
-fn every_command_takes_a_pinned_component() {
+#[tokio::test]
+async fn every_command_takes_a_pinned_component() {
     let Some(registry) = or_skip(Registry::start()) else {
         return;
     };
@@ -193,6 +193,17 @@ fn every_command_takes_a_pinned_component() {
     assert!(tested.starts_with("exit: 0"), "{tested}");
     let bundled = home.run(&["bundle"]);
     assert!(reference.ends_with(stdout(&bundled).trim().trim_start_matches("hello ")));
+
+    // Without a manifest, where a path could be.
+    for command in [&["policy", "check"][..], &["compile"], &["bundle"]] {
+        let typed = home.run(&[command, &[reference]].concat());
+        assert!(typed.starts_with("exit: 0"), "{command:?}: {typed}");
+    }
+    let run = MidgeBuilder::run(BINARY, Path::new(reference)).cache_dir(&home.path().join("midge"));
+    let run = run.start();
+    assert_eq!(get(run.addr(), "/any").await.unwrap().status, 200);
+    assert_snapshot!(masked(&home.run(&["dev", reference]), &registry), @"");
+    assert_snapshot!(masked(&home.run(&["run", &place]), &registry), @"");
 
     let dev = MidgeBuilder::dev(BINARY, home.path()).cache_dir(&home.path().join("midge"));
     let dev = dev.start();
