@@ -20,6 +20,8 @@ mod imports;
 #[path = "../../crates/midge-sandbox/src/inspect.rs"]
 #[allow(dead_code, reason = "only what is called from here")]
 mod inspect;
+#[path = "../../crates/midge-sandbox/src/interfaces.rs"]
+mod interfaces;
 #[path = "../../crates/midge-sandbox/src/outline.rs"]
 mod outline;
 

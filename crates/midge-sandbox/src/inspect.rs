@@ -13,7 +13,7 @@ use crate::absent;
 use crate::contract::Contract;
 use crate::diagnosis::{Diagnosis, Facts};
 use crate::imports::{self, Import};
-use crate::outline::{Outline, Producer, Signs};
+use crate::outline::{Outline, OutlineError, Producer, Signs};
 
 /// What `midge inspect` shows of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -57,6 +57,12 @@ pub enum InspectError {
         /// The parser's reason.
         source: wasmparser::BinaryReaderError,
     },
+    /// Reading it takes more than reading any compiler's output.
+    #[error("this is no compiler's output: {what}")]
+    Excessive {
+        /// What there is too much of.
+        what: String,
+    },
     /// Its contract has no second invocation in one instance, or none beside the first.
     #[error("isolation `{level}` is not for this file: {why}")]
     Isolation {
@@ -79,7 +85,7 @@ impl InspectError {
             Self::NotWasm { .. } => {
                 "give a `.wasm` or `.wat` file, as your compiler wrote it".to_owned()
             }
-            Self::Text { .. } => return None,
+            Self::Text { .. } | Self::Excessive { .. } => return None,
             Self::Malformed { .. } => "build it again, or copy it again in full".to_owned(),
             Self::Unfit(diagnosis) => diagnosis.hint(),
             Self::Isolation { widest, .. } => format!("isolation = \"{widest}\""),
@@ -120,10 +126,13 @@ pub fn to_binary(source: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>, InspectErr
 /// Why the file is nothing to run; [`InspectError::hint`] says what would help.
 pub fn inspect(source: &[u8]) -> Result<Inspection, InspectError> {
     let binary = to_binary(source)?;
-    let outline = Outline::read(&binary).map_err(|source| InspectError::Malformed {
-        offset: source.offset() as u64,
-        size_bytes: binary.len() as u64,
-        source,
+    let outline = Outline::read(&binary).map_err(|error| match error {
+        OutlineError::Malformed(source) => InspectError::Malformed {
+            offset: source.offset() as u64,
+            size_bytes: binary.len() as u64,
+            source,
+        },
+        OutlineError::Excessive(what) => InspectError::Excessive { what },
     })?;
     let contract = contract(&outline);
     let (is_component, signs) = (outline.is_component, outline.signs);

@@ -26,6 +26,7 @@ mod host;
 mod imports;
 mod inspect;
 mod instance;
+mod interfaces;
 mod invocation;
 mod limits;
 mod linkers;

@@ -8,8 +8,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
-use wasmparser::component_types::ComponentEntityType;
-use wasmparser::{Encoding, KnownCustom, Name, Parser, Payload, Validator, WasmFeatures};
+use wasmparser::{BinaryReader, ComponentTypeRef, Encoding, KnownCustom, Name, Parser, Payload};
+
+use crate::interfaces::{self, Interfaces, TYPE_DEPTH_MAX, TooDeep};
+
+/// What all names in a file may take together, kept as they are: a file of a megabyte can repeat one
+/// name thousands of times.
+const NAMES_BYTES_MAX: usize = 16 << 20;
+
+/// What keeping a name takes besides its bytes.
+const NAME_KEPT_BYTES: usize = 64;
 
 /// Custom sections of this prefix carry the component type of a core module.
 const COMPONENT_TYPE_SECTION_PREFIX: &str = "component-type";
@@ -43,6 +51,51 @@ pub(crate) struct Outline {
     pub(crate) signs: Signs,
 }
 
+/// Why the outermost layer cannot be told.
+#[derive(Debug)]
+pub(crate) enum OutlineError {
+    /// A damaged file.
+    Malformed(wasmparser::BinaryReaderError),
+    /// A file that takes more of its reader than any compiler's; in words.
+    Excessive(String),
+}
+
+impl From<wasmparser::BinaryReaderError> for OutlineError {
+    fn from(error: wasmparser::BinaryReaderError) -> Self {
+        Self::Malformed(error)
+    }
+}
+
+impl From<TooDeep> for OutlineError {
+    fn from(_: TooDeep) -> Self {
+        Self::Excessive(format!(
+            "its types nest deeper than {TYPE_DEPTH_MAX} levels"
+        ))
+    }
+}
+
+type Result<T> = std::result::Result<T, OutlineError>;
+
+/// Room for names.
+struct Room {
+    left_bytes: usize,
+}
+
+impl Room {
+    /// A name to keep.
+    fn keep(&mut self, name: &str) -> Result<String> {
+        let taken = name.len().saturating_add(NAME_KEPT_BYTES);
+        let Some(left) = self.left_bytes.checked_sub(taken) else {
+            let most = NAMES_BYTES_MAX >> 20;
+            return Err(OutlineError::Excessive(format!(
+                "its names take more than {most}MiB"
+            )));
+        };
+        self.left_bytes = left;
+        Ok(name.to_owned())
+    }
+}
+
 /// What else tells where a core module comes from.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Signs {
@@ -54,54 +107,90 @@ pub(crate) struct Signs {
 
 impl Outline {
     /// Reads the sections of a binary.
-    pub(crate) fn read(binary: &[u8]) -> wasmparser::Result<Self> {
-        let mut outline = Self::default();
+    pub(crate) fn read(binary: &[u8]) -> Result<Self> {
+        let mut reading = Reading {
+            outline: Self::default(),
+            interfaces: Interfaces::default(),
+            imported: Vec::new(),
+            room: Room {
+                left_bytes: NAMES_BYTES_MAX,
+            },
+        };
         // Components nest modules and components; only the outermost layer meets the host.
         let mut depth = 0_u32;
         for payload in Parser::new(0).parse_all(binary) {
             match payload? {
                 Payload::Version { encoding, .. } if depth == 0 => {
-                    outline.is_component = encoding == Encoding::Component;
+                    reading.outline.is_component = encoding == Encoding::Component;
                 }
                 Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
                 Payload::End(_) => depth = depth.saturating_sub(1),
                 // Tools are interesting at every depth: the component's own section names
                 // only the tool that wrapped it.
-                Payload::CustomSection(section) => outline.read_custom(&section, depth),
-                payload if depth == 0 => outline.read_outer(payload)?,
+                Payload::CustomSection(section) => reading.read_custom(&section, depth)?,
+                Payload::ComponentTypeSection(section) => {
+                    let range = section.range();
+                    let start = range.start;
+                    let types = BinaryReader::new(binary.get(range).unwrap_or_default(), start);
+                    match depth {
+                        0 => reading.interfaces.add_types(types)?,
+                        _ => interfaces::check_depth(types)?,
+                    }
+                }
+                payload if depth == 0 => reading.read_outer(payload)?,
                 _ => {}
             }
         }
-        if outline.is_component {
-            outline.read_items(binary)?;
-        }
-        Ok(outline)
+        reading.end()
     }
+}
 
-    fn read_outer(&mut self, payload: Payload<'_>) -> wasmparser::Result<()> {
+/// An outline in the making.
+struct Reading<'a> {
+    outline: Outline,
+    interfaces: Interfaces<'a>,
+    /// What a component imports, and as what.
+    imported: Vec<(&'a str, ComponentTypeRef)>,
+    room: Room,
+}
+
+impl<'a> Reading<'a> {
+    fn read_outer(&mut self, payload: Payload<'a>) -> Result<()> {
         match payload {
             Payload::ComponentImportSection(section) => {
                 for import in section {
-                    self.imports
-                        .entry(import?.name.name.to_owned())
-                        .or_default();
+                    let import = import?;
+                    self.interfaces.add_import(&import);
+                    let name = self.room.keep(import.name.name)?;
+                    self.outline.imports.entry(name).or_default();
+                    self.imported.push((import.name.name, import.ty));
+                }
+            }
+            Payload::ComponentAliasSection(section) => {
+                for alias in section {
+                    self.interfaces.add_alias(&alias?);
                 }
             }
             Payload::ComponentExportSection(section) => {
                 for export in section {
-                    self.exports.insert(export?.name.name.to_owned());
+                    let export = export?;
+                    self.interfaces.add_export(&export);
+                    let name = self.room.keep(export.name.name)?;
+                    self.outline.exports.insert(name);
                 }
             }
             Payload::ImportSection(section) => {
                 for import in section.into_imports() {
                     let import = import?;
-                    let items = self.imports.entry(import.module.to_owned()).or_default();
-                    items.insert(import.name.to_owned());
+                    let module = self.room.keep(import.module)?;
+                    let item = self.room.keep(import.name)?;
+                    self.outline.imports.entry(module).or_default().insert(item);
                 }
             }
             Payload::ExportSection(section) => {
                 for export in section {
-                    self.exports.insert(export?.name.to_owned());
+                    let name = self.room.keep(export?.name)?;
+                    self.outline.exports.insert(name);
                 }
             }
             _ => {}
@@ -109,27 +198,32 @@ impl Outline {
         Ok(())
     }
 
-    fn read_custom(&mut self, section: &wasmparser::CustomSectionReader<'_>, depth: u32) {
+    fn read_custom(
+        &mut self,
+        section: &wasmparser::CustomSectionReader<'_>,
+        depth: u32,
+    ) -> Result<()> {
+        let Self { outline, room, .. } = self;
         if depth == 0 {
             let name = section.name();
-            self.has_component_type |= name.starts_with(COMPONENT_TYPE_SECTION_PREFIX);
-            self.signs.is_dynamic_library |= name == DYNAMIC_LIBRARY_SECTION;
+            outline.has_component_type |= name.starts_with(COMPONENT_TYPE_SECTION_PREFIX);
+            outline.signs.is_dynamic_library |= name == DYNAMIC_LIBRARY_SECTION;
         }
         // Damage in one of these costs its own lines and nothing else: they are comments.
         match section.as_known() {
             KnownCustom::Producers(fields) => {
                 for field in fields.into_iter().flatten() {
                     for value in field.values.clone().into_iter().flatten() {
-                        self.producers.insert(Producer {
-                            field: field.name.to_owned(),
-                            name: value.name.to_owned(),
-                            version: value.version.to_owned(),
+                        outline.producers.insert(Producer {
+                            field: room.keep(field.name)?,
+                            name: room.keep(value.name)?,
+                            version: room.keep(value.version)?,
                         });
                     }
                 }
             }
             KnownCustom::Name(names) if depth == 0 => {
-                self.signs.names_emscripten |= names.into_iter().flatten().any(|names| {
+                outline.signs.names_emscripten |= names.into_iter().flatten().any(|names| {
                     let Name::Function(names) = names else {
                         return false;
                     };
@@ -139,29 +233,26 @@ impl Outline {
             }
             _ => {}
         }
+        Ok(())
     }
 
-    /// What a component wants of each interface. The types are the validator's to resolve; where it
-    /// finds fault with them the names stay unknown, and the compiler will say why.
-    fn read_items(&mut self, component: &[u8]) -> wasmparser::Result<()> {
-        let prefix = imports_only(component)?;
-        let mut validator = Validator::new_with_features(WasmFeatures::all());
-        let Ok(types) = validator.validate_all(prefix) else {
-            return Ok(());
-        };
-        let types = types.as_ref();
-        for (name, items) in &mut self.imports {
-            let import = types.component_item_for_import(name);
-            if let Some(ComponentEntityType::Instance(instance)) = import.map(|item| item.ty) {
-                let exports = types[instance].exports.iter();
-                items.extend(exports.filter_map(|(name, item)| {
-                    // A type is a name for a shape; a resource shows in its methods.
-                    let is_shape = matches!(item.ty, ComponentEntityType::Type { .. });
-                    (!is_shape).then(|| name.clone())
-                }));
+    /// Adds what a component wants of each interface.
+    fn end(self) -> Result<Outline> {
+        let Self {
+            mut outline,
+            interfaces,
+            imported,
+            mut room,
+        } = self;
+        for (name, import) in imported {
+            let Some(items) = outline.imports.get_mut(name) else {
+                continue;
+            };
+            for item in interfaces.items(import) {
+                items.insert(room.keep(item)?);
             }
         }
-        Ok(())
+        Ok(outline)
     }
 }
 

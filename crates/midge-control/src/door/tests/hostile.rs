@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use midge_api::{Upload, WriteOptions};
+use midge_model::{Digest, NamespaceName};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -65,6 +67,33 @@ async fn deep_json_is_refused() {
     assert!(answer.contains("recursion limit exceeded"), "{answer}");
 }
 
+/// 3 KiB that a reader which calls itself for each level would end the whole node over.
+#[tokio::test]
+async fn a_component_of_types_within_types_is_refused() {
+    let stage = Stage::open().await;
+    let levels = 1_000;
+    let mut component = b"\0asm\x0d\0\x01\0\x07\xb8\x17\x01".to_vec();
+    component.extend([0x42, 1, 1].repeat(levels - 1));
+    component.extend([0x42, 0]);
+    let namespace = NamespaceName::default();
+    let (mut request, _) = super::kit::deploy_request();
+    request.digest = Digest::of(&component);
+    let upload = Upload::bytes(component.into());
+    let put = stage
+        .client
+        .put_component(&namespace, &request.digest, upload);
+    put.await.unwrap();
+    let function = "deep".parse().unwrap();
+    let options = WriteOptions::default();
+    let deployed = stage
+        .client
+        .deploy(&namespace, &function, &request, &options);
+    let error = deployed.await.unwrap_err();
+    let problem = error.problem().unwrap();
+    assert_eq!((problem.status, &*problem.code), (422, "refused-component"));
+    assert!(problem.detail.contains("100 levels"), "{}", problem.detail);
+}
+
 #[tokio::test]
 async fn a_body_that_never_comes_ends() {
     let stage = Stage::open().await;
@@ -124,8 +153,8 @@ async fn a_flood_is_answered_and_health_with_it() {
         let client = stage.client.clone();
         let (request, function) = (request.clone(), format!("f{number}").parse().unwrap());
         held.push(tokio::spawn(async move {
-            let namespace = midge_model::NamespaceName::default();
-            let options = midge_api::WriteOptions::default();
+            let namespace = NamespaceName::default();
+            let options = WriteOptions::default();
             client
                 .deploy(&namespace, &function, &request, &options)
                 .await
