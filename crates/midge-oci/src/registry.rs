@@ -301,6 +301,13 @@ impl Registry {
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok(false);
         }
+        // The login is for the registry, and its answer names the realm that gets it. Where it
+        // leads elsewhere, that server has no say in this.
+        if !self.is_registry(response.url()) {
+            let other = authority(response.url());
+            let why = format!("it leads to {other}, which wants a login of its own");
+            return Err(self.server.protocol(what, why));
+        }
         let Some(challenge) = Challenge::of(response.headers()) else {
             let why = "it wants a login, and does not say which";
             return Err(self.server.protocol(what, why));
@@ -331,12 +338,15 @@ impl Registry {
     /// may send uploads, is not shown it.
     fn with_login(&self, request: &Request) -> Request {
         let mut request = request.try_clone().expect("bodies are bytes here");
-        let is_registry = authority(request.url()) == authority(&self.base)
-            && request.url().scheme() == self.base.scheme();
+        let is_registry = self.is_registry(request.url());
         if let Some(value) = self.authorization.clone().filter(|_| is_registry) {
             request.headers_mut().insert(AUTHORIZATION, value);
         }
         request
+    }
+
+    fn is_registry(&self, url: &Url) -> bool {
+        authority(url) == authority(&self.base) && url.scheme() == self.base.scheme()
     }
 
     fn url(&self, rest: &str) -> Url {

@@ -224,6 +224,48 @@ fn credentials_go_to_no_strange_place() {
     ");
 }
 
+/// Where the registry leads, somebody else may listen, with a realm of their own.
+#[test]
+fn another_server_does_not_say_who_gets_the_login() {
+    let thief = || {
+        Peer::start(|head, port| match head.starts_with("get /token") {
+            true => answer("200 OK", "", br#"{"token": "x"}"#),
+            false => {
+                let realm = format!("http://127.0.0.1:{port}/token");
+                let field = format!("www-authenticate: Bearer realm=\"{realm}\"\r\n");
+                bare("401 Unauthorized", &field)
+            }
+        })
+    };
+    let asked_for_no_token = |thief: &Peer| {
+        let seen = thief.seen();
+        let is_login = |head: &String| head.contains("authorization") || head.contains("/token");
+        !seen.is_empty() && !seen.iter().any(is_login)
+    };
+    let (redirected, located) = (thief(), thief());
+    let to = redirected.port;
+    let text = pull_from(move |_, _| {
+        let location = format!("location: http://127.0.0.1:{to}/blob\r\n");
+        bare("307 Temporary Redirect", &location)
+    });
+    assert_snapshot!(text.replace(&to.to_string(), "THIEF"), @r"
+    127.0.0.1:PORT answers to manifest a/b:1 with something that no registry would: it leads to 127.0.0.1:THIEF, which wants a login of its own
+    hint: look whether there is a registry at that host and port
+    ");
+    assert!(asked_for_no_token(&redirected));
+
+    let to = located.port;
+    let (text, _) = push_to(move |head, _| match head.starts_with("head") {
+        true => bare("404 Not Found", ""),
+        false => bare(
+            "202 Accepted",
+            &format!("location: http://127.0.0.1:{to}/u\r\n"),
+        ),
+    });
+    assert_snapshot!(text.replace(&to.to_string(), "THIEF"), @"127.0.0.1:PORT answers to the component with something that no registry would: it leads to 127.0.0.1:THIEF, which wants a login of its own");
+    assert!(asked_for_no_token(&located));
+}
+
 #[test]
 fn a_token_without_end_is_not_read() {
     assert_snapshot!(pull_from(|head, port| match head.starts_with("get /token") {
