@@ -2,10 +2,12 @@
 //!
 //! serde's derived readers also take an array where the document says object, field by field, and
 //! refuse `1.0` where it says integer. Here an object is an object and a whole number is whole
-//! however it is written; and a body of the wrong shape is told apart from a value of the right
+//! however it is written; no key is there twice (`strict/unique.rs`); and a body of the wrong shape is told apart from a value of the right
 //! shape that its type does not take.
 //!
 //! **Invariant:** a body that is read has the shape that the document describes.
+
+mod unique;
 
 use std::fmt;
 
@@ -15,6 +17,8 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 use serde_json::{Number, Value};
+
+use self::unique::Unique;
 
 /// Up to here every whole number is a number of its own in JSON (RFC 8259, section 6).
 const WHOLE_MAX: f64 = 9_007_199_254_740_991.0;
@@ -32,7 +36,8 @@ pub(super) enum Fault {
 
 /// Reads a body.
 pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
-    let value = serde_json::from_slice(bytes).map_err(|error| Fault::Shape(error.to_string()))?;
+    let value = serde_json::from_slice(bytes);
+    let Unique(value) = value.map_err(|error| Fault::Shape(error.to_string()))?;
     T::deserialize(Strict(value))
 }
 
@@ -231,6 +236,15 @@ mod tests {
         assert_eq!(one.functions, Some(1));
         assert_snapshot!(check::<QuotaPatch>(r#"{"functions":1.5}"#), @"shape: floating point `1.5` is not u32");
         assert_snapshot!(check::<QuotaPatch>(r#"{"functions":-1}"#), @"value: invalid value: integer `-1`, expected u32");
+    }
+
+    #[test]
+    fn a_key_is_there_once() {
+        assert_snapshot!(check::<NamespaceRequest>(r#"{"name":"a","name":"b"}"#), @"shape: key `name` is there twice at line 1 column 18");
+        assert_snapshot!(check::<NamespaceRequest>(r#"{"name":"a","quota":{"functions":1,"functions":9}}"#), @"shape: key `functions` is there twice at line 1 column 46");
+        let text = r#"{"a":[null,true,-1,18446744073709551615,0.5,"ä",{"b":{}}],"c":[]}"#;
+        let Unique(read) = serde_json::from_str(text).unwrap();
+        assert_eq!(read, serde_json::from_str::<Value>(text).unwrap());
     }
 
     #[test]
