@@ -65,7 +65,9 @@ pub(super) struct Try {
 async fn first_build(config: &RunConfig) -> anyhow::Result<Sources> {
     let mut sources = Sources::watch(vec![config.path.clone()]).context("watch for changes")?;
     loop {
-        match build_all(config).await {
+        let built = build_all(config).await;
+        sources.built().context("watch for changes")?;
+        match built {
             Ok(()) => break,
             // There is nothing to be mended by waiting.
             Err(error) if !config.path.exists() => return Err(error),
@@ -162,7 +164,9 @@ impl Reloading {
     }
 
     async fn reload(&mut self) -> anyhow::Result<()> {
-        build_all(&self.config).await?;
+        let built = build_all(&self.config).await;
+        self.sources.built().context("watch for changes")?;
+        built?;
         let begun = Instant::now();
         let asked = Asked::read(&mut self.config)?;
         let prepared = prepare(

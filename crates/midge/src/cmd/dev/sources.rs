@@ -3,7 +3,7 @@
 //! The system says that something happened in a folder; what counts is whether a file is another
 //! than it was. So what editors write and take back starts nothing, and neither do the folders that
 //! tools fill. What else a build writes is found out: a file that is another after build upon build is
-//! made by them.
+//! made by them, unless somebody was seen to edit it.
 //!
 //! **Invariant:** a change that happens while a build runs is seen after it, and no build starts
 //! itself for ever.
@@ -33,6 +33,8 @@ const LEFT_OUT: &[&str] = &[
 const FILES_MAX: usize = 20_000;
 /// Builds in a row that have to change a file before it is taken for theirs.
 const OWN_AFTER: u32 = 5;
+/// The same for a file that somebody edits, and may well save again and again while builds run.
+const OWN_THOUGH_EDITED_AFTER: u32 = 50;
 /// An editor saves in several steps: how long it has to be quiet.
 const QUIET: Duration = Duration::from_millis(20);
 
@@ -51,6 +53,10 @@ pub(super) struct Sources {
     seen: Snapshot,
     /// What was another after the last build, and after how many in a row.
     rewritten: BTreeMap<PathBuf, u32>,
+    /// What was another while no build ran: somebody's doing.
+    edited: BTreeSet<PathBuf>,
+    /// Whether something changed under a build that ended, and not by it.
+    is_behind: bool,
     watcher: RecommendedWatcher,
     watched: Vec<PathBuf>,
     happened: mpsc::Receiver<()>,
@@ -72,6 +78,8 @@ impl Sources {
             roots: Vec::new(),
             seen: Snapshot::default(),
             rewritten: BTreeMap::new(),
+            edited: BTreeSet::new(),
+            is_behind: false,
             watcher,
             watched: Vec::new(),
             happened,
@@ -97,23 +105,15 @@ impl Sources {
     ///
     /// The system does not tell of changes any more.
     pub(super) async fn changed(&mut self) -> notify::Result<()> {
-        // Whoever asks has just built.
-        let mut is_behind_build = true;
         loop {
-            let now = Snapshot::of(&self.roots);
-            let mut changed = now.files_changed_since(&self.seen);
-            let is_another = now != self.seen;
-            if is_another {
-                self.seen = now;
-                self.follow()?;
-            }
-            if is_behind_build {
-                self.leave_out_rewritten(&mut changed);
-            }
-            if !changed.is_empty() {
+            let (changed, is_another) = self.look()?;
+            let has_changed = !changed.is_empty();
+            self.edited.extend(changed);
+            self.edited
+                .retain(|file| self.seen.files.contains_key(file));
+            if has_changed || std::mem::take(&mut self.is_behind) {
                 return Ok(());
             }
-            is_behind_build = false;
             if is_another {
                 // New folders are watched from now on; what came into them before is seen now.
                 continue;
@@ -128,23 +128,51 @@ impl Sources {
         }
     }
 
-    /// Takes what builds write out of what changed while one ran. What changes while none runs was
-    /// somebody's doing, whatever it is.
+    /// Takes note of what changed while a build ran that has just ended: what it wrote itself is to
+    /// start no other.
+    ///
+    /// # Errors
+    ///
+    /// The system does not tell of changes any more.
+    pub(super) fn built(&mut self) -> notify::Result<()> {
+        let (mut changed, _) = self.look()?;
+        self.leave_out_rewritten(&mut changed);
+        self.is_behind |= !changed.is_empty();
+        Ok(())
+    }
+
+    /// The files that are others than they were at the last look, and whether anything is.
+    fn look(&mut self) -> notify::Result<(BTreeSet<PathBuf>, bool)> {
+        let now = Snapshot::of(&self.roots);
+        let changed = now.files_changed_since(&self.seen);
+        let is_another = now != self.seen;
+        if is_another {
+            self.seen = now;
+            self.follow()?;
+        }
+        Ok((changed, is_another))
+    }
+
+    /// Takes what builds write out of what changed while one ran.
     fn leave_out_rewritten(&mut self, changed: &mut BTreeSet<PathBuf>) {
         self.rewritten.retain(|file, _| changed.contains(file));
         changed.retain(|file| {
             if !self.seen.files.contains_key(file) {
                 return true;
             }
+            let own_after = match self.edited.contains(file) {
+                true => OWN_THOUGH_EDITED_AFTER,
+                false => OWN_AFTER,
+            };
             let builds = self.rewritten.entry(file.clone()).or_default();
             *builds += 1;
-            if *builds == OWN_AFTER {
+            if *builds == own_after {
                 let file = file.display();
                 say::line(&format!(
                     "{file} is written by every build; that starts no other"
                 ));
             }
-            *builds < OWN_AFTER
+            *builds < own_after
         });
     }
 
@@ -270,21 +298,49 @@ mod tests {
         };
         for _ in 1..OWN_AFTER {
             write(&made);
+            sources.built().unwrap();
             timeout(SOON, sources.changed()).await.unwrap().unwrap();
         }
         write(&made);
+        sources.built().unwrap();
         assert!(timeout(NEVER, sources.changed()).await.is_err());
         // What somebody changes meanwhile, and what somebody changes later, is seen.
         write(&made);
         write(&source);
+        sources.built().unwrap();
         timeout(SOON, sources.changed()).await.unwrap().unwrap();
         write(&made);
+        sources.built().unwrap();
         assert!(timeout(NEVER, sources.changed()).await.is_err());
-        let (changed, ()) = tokio::join!(timeout(SOON, sources.changed()), async {
-            tokio::task::yield_now().await;
-            write(&made);
-        });
-        changed.unwrap().unwrap();
+        write(&made);
+        timeout(SOON, sources.changed()).await.unwrap().unwrap();
+    }
+
+    /// Who saves as soon as the new code answers, or while it is still being built.
+    #[tokio::test]
+    async fn somebody_who_saves_behind_each_build_is_seen_each_time() {
+        let home = tempfile::tempdir().unwrap();
+        let source = home.path().join("a.js");
+        fs::write(&source, "").unwrap();
+        let mut sources = Sources::watch(vec![home.path().to_owned()]).unwrap();
+        let mut text = String::new();
+        let mut save = || {
+            text.push('.');
+            fs::write(&source, &text).unwrap();
+        };
+        for _ in 0..2 * OWN_AFTER {
+            sources.built().unwrap();
+            save();
+            timeout(SOON, sources.changed()).await.unwrap().unwrap();
+        }
+        for _ in 1..OWN_THOUGH_EDITED_AFTER {
+            save();
+            sources.built().unwrap();
+            timeout(SOON, sources.changed()).await.unwrap().unwrap();
+        }
+        save();
+        sources.built().unwrap();
+        assert!(timeout(NEVER, sources.changed()).await.is_err());
     }
 
     #[tokio::test]

@@ -202,8 +202,22 @@ async fn every_command_takes_a_pinned_component() {
     let run = MidgeBuilder::run(BINARY, Path::new(reference)).cache_dir(&home.path().join("midge"));
     let run = run.start();
     assert_eq!(get(run.addr(), "/any").await.unwrap().status, 200);
-    assert_snapshot!(masked(&home.run(&["dev", reference]), &registry), @"");
-    assert_snapshot!(masked(&home.run(&["run", &place]), &registry), @"");
+    assert_snapshot!(masked(&home.run(&["dev", reference]), &registry), @r"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: `oci://REGISTRY/hello@sha256:DIGEST` never changes, and there is nothing to watch
+
+    hint: midge run oci://REGISTRY/hello@sha256:DIGEST
+    ");
+    assert_snapshot!(masked(&home.run(&["run", &place]), &registry), @r"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: component `oci://REGISTRY/hello` does not say which bytes it has to be: its digest is missing
+
+    hint: `midge pull oci://REGISTRY/hello` fetches it once and prints the line to write
+    ");
 
     let dev = MidgeBuilder::dev(BINARY, home.path()).cache_dir(&home.path().join("midge"));
     let dev = dev.start();
