@@ -33,7 +33,7 @@ pub use self::language::Language;
 pub use self::metadata::Metadata;
 pub use self::project::Project;
 pub use self::recipe::{Plan, plan};
-pub use self::spin::{Imported, SpinError, from_spin};
+pub use self::spin::{Imported, SPIN_BYTES_MAX, SpinError, from_spin};
 pub use self::step::Step;
 pub use self::templates::{Template, TemplateError, Written, templates, templates_in};
 pub use self::wrap::component_of_reactor;

@@ -4,16 +4,27 @@
 //! `allowed_outbound_hosts`, `key_value_stores`, `files`, `environment` and `variables` grants.
 //!
 //! **Invariant:** what has no equivalent is named, not dropped silently; the manifest that comes out
-//! is one that Midge reads, unless a comment in it says what to fill in.
+//! is one that Midge reads, unless a comment in it says what to fill in. It is written by the TOML
+//! writer, keys and values alike: no text of the other manifest becomes a line of its own.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+#[cfg(test)]
+mod tests;
 
-use midge_model::FunctionName;
+use std::collections::{BTreeMap, BTreeSet};
+
+use midge_model::{EnvVar, FunctionName};
 use toml::{Table, Value};
+use toml_edit::{DocumentMut, InlineTable, Item, Table as TableOut};
 
 /// The longest manifest that is read in bytes.
-const BYTES_MAX: usize = 1 << 20;
+pub const SPIN_BYTES_MAX: usize = 1 << 20;
+
+/// What templates of variables may come to, all together: a few hundred bytes, as a rule. A variable
+/// that is named a thousand times in each of a thousand others would else be more than any memory.
+const VALUES_BYTES_MAX: usize = 1 << 20;
+
+/// How much of a name is told: it is told with everything that the component lacks.
+const SHOWN_CHARS_MAX: usize = 64;
 
 /// A manifest of ours, and what it lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +47,19 @@ pub enum SpinError {
     /// Nothing to import.
     #[error("there is no component with a source")]
     NoComponent,
+    /// Variables that come to too much.
+    #[error("its variables come to more than {VALUES_BYTES_MAX} bytes")]
+    Values,
+    /// Names that are different there and the same here.
+    #[error("components `{first}` and `{second}` would both be the function `{function}`")]
+    SameName {
+        /// One of them.
+        first: String,
+        /// The other.
+        second: String,
+        /// What they would be called.
+        function: FunctionName,
+    },
 }
 
 impl SpinError {
@@ -43,6 +67,8 @@ impl SpinError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Version => Some("`spin doctor` brings a manifest to version 2".to_owned()),
+            Self::SameName { second, .. } => Some(format!("call `{second}` something else")),
+            Self::Values => Some("give them shorter defaults, or use them less often".to_owned()),
             Self::Toml(_) | Self::NoComponent => None,
         }
     }
@@ -52,11 +78,12 @@ impl SpinError {
 ///
 /// # Errors
 ///
-/// It is no TOML, of another version, or has no component.
+/// It is no TOML, of another version, has no component or too long variables, or two of its
+/// components would be one function.
 pub fn from_spin(text: &str) -> Result<Imported, SpinError> {
-    if text.len() > BYTES_MAX {
+    if text.len() > SPIN_BYTES_MAX {
         return Err(SpinError::Toml(format!(
-            "it has more than {BYTES_MAX} bytes"
+            "it has more than {SPIN_BYTES_MAX} bytes"
         )));
     }
     let document: Table = text
@@ -71,31 +98,60 @@ pub fn from_spin(text: &str) -> Result<Imported, SpinError> {
     }
     let mut import = Import {
         defaults: defaults(&document),
+        values_bytes: 0,
         lacking: Vec::new(),
     };
-    let components = import.components(&document);
+    let components = import.components(&document)?;
     if components.is_empty() {
         return Err(SpinError::NoComponent);
     }
-    let mut manifest = String::new();
-    for (name, component) in &components {
-        import.function(&mut manifest, name, component);
+    let mut functions = TableOut::new();
+    functions.set_implicit(true);
+    for (function, component) in &components {
+        let table = import.function(function, component)?;
+        functions.insert(function.as_str(), Item::Table(table));
     }
+    let mut manifest = DocumentMut::new();
+    manifest.insert("function", Item::Table(functions));
     Ok(Imported {
-        manifest,
+        manifest: manifest.to_string(),
         without_equivalent: import.lacking,
     })
 }
 
 /// A component and the routes that lead to it.
 struct Component<'a> {
+    /// What it is called there, cut.
+    name: String,
     table: &'a Table,
     routes: Vec<String>,
+}
+
+/// What a template comes to.
+enum Filled {
+    /// This text.
+    Value(String),
+    /// What the operator gives.
+    Given,
+    /// Nothing that there is here.
+    Unknown,
+}
+
+impl<'a> Component<'a> {
+    fn new(name: &str, table: &'a Table) -> Self {
+        Self {
+            name: shown(name),
+            table,
+            routes: Vec::new(),
+        }
+    }
 }
 
 struct Import {
     /// Values of the application's variables; `None` is one that must be given.
     defaults: BTreeMap<String, Option<String>>,
+    /// What templates came to until now.
+    values_bytes: usize,
     lacking: Vec<String>,
 }
 
@@ -104,14 +160,17 @@ impl Import {
         self.lacking.push(what);
     }
 
-    fn components<'a>(&mut self, document: &'a Table) -> BTreeMap<String, Component<'a>> {
+    fn components<'a>(
+        &mut self,
+        document: &'a Table,
+    ) -> Result<BTreeMap<FunctionName, Component<'a>>, SpinError> {
         let mut found = BTreeMap::new();
         for (name, value) in table_of(document, "component") {
             if let Some(table) = value.as_table() {
-                let routes = Vec::new();
-                found.insert(name.clone(), Component { table, routes });
+                found.insert(name.clone(), Component::new(name, table));
             }
         }
+        let mut number = found.len();
         for (kind, triggers) in table_of(document, "trigger") {
             for trigger in triggers.as_array().into_iter().flatten() {
                 let Some(trigger) = trigger.as_table() else {
@@ -121,50 +180,67 @@ impl Import {
                     Some(Value::String(name)) => name.clone(),
                     // A component may stand in its trigger.
                     Some(Value::Table(table)) => {
-                        let name = format!("{kind}-{}", found.len() + 1);
-                        let routes = Vec::new();
-                        found.insert(name.clone(), Component { table, routes });
+                        let name = loop {
+                            number += 1;
+                            let name = format!("{}-{number}", shown(kind));
+                            if !found.contains_key(&name) {
+                                break name;
+                            }
+                        };
+                        found.insert(name.clone(), Component::new(&name, table));
                         name
                     }
                     _ => continue,
                 };
-                let Some(component) = found.get_mut(&name) else {
-                    self.lacks(format!("trigger of `{name}`, which is no component"));
-                    continue;
-                };
-                if kind != "http" {
-                    self.lacks(format!(
-                        "trigger `{kind}` of `{name}`: only `http` is known here"
-                    ));
-                    continue;
-                }
-                match trigger.get("route") {
-                    Some(Value::String(route)) => component.routes.push(self::route(route)),
-                    // Only called by others.
-                    _ => self.lacks(format!("private route of `{name}`: it got its own path")),
+                match found.get_mut(&name) {
+                    Some(component) => self.trigger(kind, trigger, component),
+                    None => self.lacks(format!(
+                        "trigger of `{}`, which is no component",
+                        shown(&name)
+                    )),
                 }
             }
         }
-        found.retain(|_, component| component.table.contains_key("source"));
-        found
+        by_function(found)
     }
 
-    fn function(&mut self, out: &mut String, name: &str, component: &Component<'_>) {
-        let Component { table, routes } = component;
-        let function = FunctionName::from_file_stem(name);
-        let separator = if out.is_empty() { "" } else { "\n" };
-        line(out, format_args!("{separator}[function.{function}]"));
+    fn trigger(&mut self, kind: &str, trigger: &Table, component: &mut Component<'_>) {
+        let name = &component.name;
+        if kind != "http" {
+            let kind = shown(kind);
+            self.lacks(format!(
+                "trigger `{kind}` of `{name}`: only `http` is known here"
+            ));
+            return;
+        }
+        match trigger.get("route") {
+            Some(Value::String(route)) => component.routes.push(self::route(route)),
+            // Only called by others.
+            _ => self.lacks(format!("private route of `{name}`: it got its own path")),
+        }
+    }
+
+    /// The table of a function.
+    fn function(
+        &mut self,
+        function: &FunctionName,
+        Component {
+            name,
+            table,
+            routes,
+        }: &Component<'_>,
+    ) -> Result<TableOut, SpinError> {
+        let mut out = TableOut::new();
         match &table["source"] {
-            Value::String(path) => line(out, format_args!("component = {}", quoted(path))),
+            Value::String(path) => put(&mut out, "component", text(path)),
             other => {
-                let url = other
-                    .get("url")
-                    .and_then(Value::as_str)
-                    .unwrap_or("its URL");
-                line(
-                    out,
-                    format_args!("component = \"{function}.wasm\" # download {url}"),
-                );
+                let url = other.get("url").and_then(Value::as_str);
+                let url = url.unwrap_or("its URL");
+                // A comment ends where its line does.
+                let url: String = url.chars().filter(|found| !found.is_control()).collect();
+                let mut file = toml_edit::Value::from(format!("{function}.wasm"));
+                file.decor_mut().set_suffix(format!(" # download {url}"));
+                put(&mut out, "component", file);
                 self.lacks(format!(
                     "source of `{name}` by URL: download it to {function}.wasm"
                 ));
@@ -177,26 +253,17 @@ impl Import {
                 Some(folder) => format!("cd {folder} && {command}"),
                 None => command.to_owned(),
             };
-            line(out, format_args!("build = {}", quoted(&command)));
+            put(&mut out, "build", text(&command));
         }
         if !routes.is_empty() {
-            line(out, format_args!("routes = {}", list(routes)));
+            put(&mut out, "routes", list(routes));
         }
-        let (variables, secrets) = self.variables(name, table);
-        let environment = texts(table, "environment").chain(variables);
-        let environment: Vec<_> = environment.collect();
-        if !environment.is_empty() {
-            line(out, format_args!("\n[function.{function}.env]"));
-            for (key, value) in environment {
-                line(out, format_args!("{key} = {}", quoted(&value)));
-            }
-        }
+        let (env, secrets) = self.env(name, table)?;
         let allow = self.allow(name, table, &secrets);
-        if !allow.is_empty() {
-            line(
-                out,
-                format_args!("\n[function.{function}.allow]\n{}", allow.trim_end()),
-            );
+        for (key, table) in [("env", env), ("allow", allow)] {
+            if !table.is_empty() {
+                out.insert(key, Item::Table(table));
+            }
         }
         for key in [
             "sqlite_databases",
@@ -210,10 +277,50 @@ impl Import {
                 self.lacks(format!("`{key}` of `{name}`"));
             }
         }
+        Ok(out)
     }
 
-    fn allow(&mut self, name: &str, table: &Table, secrets: &[String]) -> String {
-        let mut out = String::new();
+    /// Its environment and its variables with a value, and the names of those that the operator has
+    /// to give.
+    fn env(
+        &mut self,
+        name: &str,
+        table: &Table,
+    ) -> Result<(TableOut, BTreeSet<String>), SpinError> {
+        let mut out = TableOut::new();
+        let mut secrets = BTreeSet::new();
+        for (key, value) in texts(table, "environment") {
+            self.variable(&mut out, (key, value), name);
+        }
+        for (key, template) in texts(table, "variables") {
+            match self.fill(template)? {
+                Filled::Value(_) if out.contains_key(key) => {
+                    self.lacks(format!(
+                        "variable `{key}` of `{name}`: its environment has one of that name"
+                    ));
+                }
+                Filled::Value(value) => self.variable(&mut out, (key, &value), name),
+                Filled::Given => drop(secrets.insert(key.to_owned())),
+                Filled::Unknown => {
+                    self.lacks(format!("variable `{key}` of `{name}`: `{template}`"));
+                }
+            }
+        }
+        Ok((out, secrets))
+    }
+
+    /// One variable, if it can be granted.
+    fn variable(&mut self, out: &mut TableOut, (key, value): (&str, &str), name: &str) {
+        match format!("{key}={value}").parse::<EnvVar>() {
+            // A `=` in the name would end it.
+            Ok(variable) if variable.name == key => put(out, key, text(value)),
+            Ok(_) => self.lacks(format!("variable `{key}` of `{name}`: a name has no `=`")),
+            Err(error) => self.lacks(format!("variable `{key}` of `{name}`: {error}")),
+        }
+    }
+
+    fn allow(&mut self, name: &str, table: &Table, secrets: &BTreeSet<String>) -> TableOut {
+        let mut out = TableOut::new();
         let (mut http, mut tcp) = (Vec::new(), Vec::new());
         for host in strings(table, "allowed_outbound_hosts") {
             match host.split_once("://") {
@@ -233,30 +340,29 @@ impl Import {
                 None => self.lacks(format!("outbound host `{host}` of `{name}`")),
             }
         }
-        if !http.is_empty() {
-            line(&mut out, format_args!("http = {}", list(&http)));
-        }
-        if !tcp.is_empty() {
-            line(&mut out, format_args!("tcp = {}", list(&tcp)));
-        }
         let kv = strings(table, "key_value_stores");
-        if !kv.is_empty() {
-            line(&mut out, format_args!("kv = {}", list(&kv)));
+        for (key, texts) in [("http", http), ("tcp", tcp), ("kv", kv)] {
+            if !texts.is_empty() {
+                put(&mut out, key, list(&texts));
+            }
         }
         if !secrets.is_empty() {
             let each = secrets.iter();
-            let each = each.map(|name| format!("{{ name = {}, as = \"config\" }}", quoted(name)));
-            let all: Vec<_> = each.collect();
-            line(&mut out, format_args!("secrets = [{}]", all.join(", ")));
+            let each = each.map(|name| pair(("name", name), ("as", "config")));
+            put(&mut out, "secrets", each.collect::<toml_edit::Value>());
         }
         let dirs = self.dirs(name, table);
         if !dirs.is_empty() {
-            line(&mut out, format_args!("dirs = [{}]", dirs.join(", ")));
+            put(
+                &mut out,
+                "dirs",
+                dirs.into_iter().collect::<toml_edit::Value>(),
+            );
         }
         out
     }
 
-    fn dirs(&mut self, name: &str, table: &Table) -> Vec<String> {
+    fn dirs(&mut self, name: &str, table: &Table) -> Vec<InlineTable> {
         let mut dirs = Vec::new();
         for file in table
             .get("files")
@@ -267,8 +373,7 @@ impl Import {
             let text = |key: &str| file.get(key).and_then(Value::as_str);
             match (text("source"), text("destination")) {
                 (Some(source), Some(destination)) => {
-                    let (host, guest) = (quoted(source), quoted(destination));
-                    dirs.push(format!("{{ host = {host}, guest = {guest} }}"));
+                    dirs.push(pair(("host", source), ("guest", destination)));
                 }
                 _ => self.lacks(format!(
                     "files `{file}` of `{name}`: grant their folder in `dirs`"
@@ -278,33 +383,53 @@ impl Import {
         dirs
     }
 
-    /// Its variables with a value, and the names of those that the operator has to give.
-    fn variables(&mut self, name: &str, table: &Table) -> (Vec<(String, String)>, Vec<String>) {
-        let (mut values, mut secrets) = (Vec::new(), Vec::new());
-        for (key, template) in texts(table, "variables") {
-            match self.fill(&template) {
-                Some(Some(value)) => values.push((key, value)),
-                Some(None) => secrets.push(key),
-                None => {
-                    self.lacks(format!("variable `{key}` of `{name}`: `{template}`"));
-                }
+    /// What a template comes to. What a variable brings is no template again.
+    fn fill(&mut self, template: &str) -> Result<Filled, SpinError> {
+        let mut value = String::new();
+        let mut rest = template;
+        while let Some((before, after)) = rest.split_once("{{") {
+            let Some((variable, after)) = after.split_once("}}") else {
+                return Ok(Filled::Unknown);
+            };
+            value.push_str(before);
+            let default = match self.defaults.get(variable.trim()) {
+                Some(Some(default)) => default,
+                // Only the value as a whole can be a secret.
+                Some(None) if value.is_empty() && after.is_empty() => return Ok(Filled::Given),
+                Some(None) | None => return Ok(Filled::Unknown),
+            };
+            self.values_bytes += default.len();
+            if self.values_bytes > VALUES_BYTES_MAX {
+                return Err(SpinError::Values);
             }
+            value.push_str(default);
+            rest = after;
         }
-        (values, secrets)
+        value.push_str(rest);
+        Ok(Filled::Value(value))
     }
+}
 
-    /// What a template comes to; the inner `None` is a value that the operator gives.
-    fn fill(&self, template: &str) -> Option<Option<String>> {
-        let Some((before, rest)) = template.split_once("{{") else {
-            return Some(Some(template.to_owned()));
-        };
-        let (variable, after) = rest.split_once("}}")?;
-        match self.defaults.get(variable.trim())? {
-            Some(value) => self.fill(&format!("{before}{value}{after}")),
-            // Only the value as a whole can be a secret.
-            None => (before.is_empty() && after.is_empty()).then_some(None),
+/// The components with a source, by what they are called here.
+fn by_function(
+    found: BTreeMap<String, Component<'_>>,
+) -> Result<BTreeMap<FunctionName, Component<'_>>, SpinError> {
+    let mut components: BTreeMap<FunctionName, Component<'_>> = BTreeMap::new();
+    for (name, component) in found {
+        if !component.table.contains_key("source") {
+            continue;
         }
+        let function = FunctionName::from_file_stem(&name);
+        if let Some(other) = components.get(&function) {
+            return Err(SpinError::SameName {
+                first: other.name.clone(),
+                second: component.name,
+                function,
+            });
+        }
+        components.insert(function, component);
     }
+    Ok(components)
 }
 
 /// The application's variables; a default that is a template itself is left to the operator.
@@ -337,8 +462,8 @@ fn table_of<'a>(table: &'a Table, key: &str) -> impl Iterator<Item = (&'a String
         .flatten()
 }
 
-fn texts(table: &Table, key: &str) -> impl Iterator<Item = (String, String)> {
-    table_of(table, key).filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+fn texts<'a>(table: &'a Table, key: &str) -> impl Iterator<Item = (&'a str, &'a str)> {
+    table_of(table, key).filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)))
 }
 
 fn strings(table: &Table, key: &str) -> Vec<String> {
@@ -351,99 +476,32 @@ fn strings(table: &Table, key: &str) -> Vec<String> {
         .collect()
 }
 
-fn quoted(text: &str) -> String {
-    Value::String(text.to_owned()).to_string()
+fn shown(name: &str) -> String {
+    name.chars().take(SHOWN_CHARS_MAX).collect()
 }
 
-fn list(texts: &[String]) -> String {
-    let quoted: Vec<_> = texts.iter().map(|text| quoted(text)).collect();
-    format!("[{}]", quoted.join(", "))
+fn put(out: &mut TableOut, key: &str, value: impl Into<toml_edit::Value>) {
+    out.insert(key, toml_edit::value(value));
 }
 
-fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
-    writeln!(out, "{text}").expect("a String takes everything");
-}
-
-#[cfg(test)]
-mod tests {
-    use insta::assert_snapshot;
-    use midge_model::Manifest;
-
-    use super::*;
-
-    #[track_caller]
-    fn check(text: &str) -> String {
-        match from_spin(text) {
-            Ok(imported) => {
-                Manifest::parse(&imported.manifest).unwrap();
-                let lacking = imported.without_equivalent.iter();
-                let lacking = lacking.map(|sentence| format!("- {sentence}\n"));
-                format!("{}---\n{}", imported.manifest, lacking.collect::<String>())
-            }
-            Err(error) => error.to_string(),
+/// A text on one line: within one of several, a person would take `[function.x]` for what it is not.
+fn text(text: &str) -> toml_edit::Value {
+    if text.contains('\n') {
+        // The escapes of JSON are those of TOML, which wants one more.
+        let line = serde_json::Value::from(text).to_string();
+        let line = line.replace('\u{7f}', "\\u007F");
+        if let Ok(value) = line.parse() {
+            return value;
         }
     }
+    text.into()
+}
 
-    #[test]
-    fn an_application_becomes_functions() {
-        let text = r#"
-            spin_manifest_version = 2
-            [application]
-            name = "shop"
-            [variables]
-            region = { default = "eu" }
-            api_key = { required = true, secret = true }
-            [[trigger.http]]
-            route = "/orders/:id/..."
-            component = "orders"
-            [[trigger.redis]]
-            channel = "news"
-            component = "orders"
-            [component.orders]
-            source = "target/wasm32-wasip1/release/orders.wasm"
-            allowed_outbound_hosts = ["https://api.example.com", "redis://db.example.com:6379", "http://self"]
-            key_value_stores = ["default"]
-            sqlite_databases = ["default"]
-            environment = { LOG = "info" }
-            files = [{ source = "static", destination = "/static" }, "img/*.png"]
-            [component.orders.variables]
-            where = "in {{ region }}"
-            key = "{{ api_key }}"
-            both = "{{ region }}-{{ api_key }}"
-            [component.orders.build]
-            command = "cargo build --target wasm32-wasip1 --release"
-            workdir = "orders"
-        "#;
-        assert_snapshot!(check(text), @r#"
-        [function.orders]
-        component = "target/wasm32-wasip1/release/orders.wasm"
-        build = "cd orders && cargo build --target wasm32-wasip1 --release"
-        routes = ["/orders/{id}/*"]
+fn list(texts: &[String]) -> toml_edit::Value {
+    texts.iter().map(|each| text(each)).collect()
+}
 
-        [function.orders.env]
-        LOG = "info"
-        where = "in eu"
-
-        [function.orders.allow]
-        http = ["https://api.example.com"]
-        tcp = ["db.example.com:6379"]
-        kv = ["default"]
-        secrets = [{ name = "key", as = "config" }]
-        dirs = [{ host = "static", guest = "/static" }]
-        ---
-        - trigger `redis` of `orders`: only `http` is known here
-        - variable `both` of `orders`: `{{ region }}-{{ api_key }}`
-        - interface for `redis` of `orders`: `tcp` was granted
-        - `http://self` of `orders`: functions do not call each other yet
-        - files `"img/*.png"` of `orders`: grant their folder in `dirs`
-        - `sqlite_databases` of `orders`
-        "#);
-    }
-
-    #[test]
-    fn what_is_none_is_said() {
-        assert_snapshot!(check("a = "), @"no manifest: string values must be quoted, expected literal string");
-        assert_snapshot!(check("spin_manifest_version = \"1\""), @"`spin_manifest_version` is not 2");
-        assert_snapshot!(check("spin_manifest_version = 2"), @"there is no component with a source");
-    }
+fn pair(first: (&str, &str), second: (&str, &str)) -> InlineTable {
+    let pairs = [first, second].into_iter();
+    pairs.map(|(key, value)| (key, text(value))).collect()
 }

@@ -29,6 +29,7 @@ mod policy;
 mod prepare;
 mod prompt;
 mod protocol;
+mod regular;
 mod say;
 mod secrets;
 mod supervisor;

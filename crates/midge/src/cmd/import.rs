@@ -9,12 +9,12 @@ use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::Context as _;
-use midge_build::{SpinError, from_spin};
+use midge_build::{SPIN_BYTES_MAX, SpinError, from_spin};
 
 use super::Ending;
 use super::fault::{Hint, hinted, with_hint};
 use crate::cli::ImportArgs;
-use crate::say;
+use crate::{regular, say};
 
 impl Hint for SpinError {
     fn hint(&self) -> Option<String> {
@@ -25,7 +25,7 @@ impl Hint for SpinError {
 /// Writes the manifest, and tells what it lacks.
 pub(super) fn run(args: &ImportArgs) -> anyhow::Result<Ending> {
     let path = &args.path;
-    let text = std::fs::read_to_string(path)
+    let text = regular::read_text(path, SPIN_BYTES_MAX as u64)
         .with_context(|| format!("read `{}`", path.display()))
         .map_err(|error| with_hint(error, "midge import spin.toml"))?;
     let imported = from_spin(&text)
