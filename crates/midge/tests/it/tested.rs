@@ -1,5 +1,7 @@
 //! `midge test`: cases against functions that are what they are.
 
+mod bodies;
+
 use std::fs;
 use std::path::Path;
 

@@ -25,7 +25,7 @@ use midge_model::{
 };
 use midge_sandbox::{
     Aborted, Caller, Deployment, DnsConfig, Invocation, KeepsNone, LoadedFunction, NodePowers,
-    PowersConfig, Rehearsal, RequestBody, RootsConfig, Sandbox, SandboxConfig,
+    PowersConfig, Rehearsal, RequestBody, RootsConfig, Sandbox, SandboxConfig, StandIn,
 };
 use midge_store::{Bucket, Keys as _, MemoryKeys};
 use tokio::sync::oneshot;
@@ -105,9 +105,12 @@ impl Stage {
         let (route, index) = self.resolve(&request)?;
         let revision = &self.prepared.revisions[index];
         act.function = Some(revision.function.clone());
-        let (deployment, powers) = self.powers(revision, planned)?;
+        let given = planned.given();
+        let stand_ins = planned.stand_ins(&given);
+        let stand_ins = stand_ins.map_err(|error| chain(&error))?;
+        let (deployment, powers) = self.powers(revision, &given, stand_ins)?;
         // Kept until the function is gone: without the door nobody answers.
-        let (_door, values) = values(&planned.given, revision).await?;
+        let (_door, values) = values(&given, revision).await?;
         let powers = powers.with_values(Arc::new(values));
         let sandbox = Sandbox::new(&self.sandbox, powers).map_err(|error| chain(&error))?;
         let artifact = &self.prepared.artifacts[&revision.digest];
@@ -181,9 +184,9 @@ impl Stage {
     fn powers(
         &self,
         revision: &Revision,
-        planned: &Planned<'_>,
+        given: &Given,
+        stand_ins: Vec<StandIn>,
     ) -> Result<(Deployment, NodePowers), String> {
-        let given = &planned.given;
         let mut revision = revision.clone();
         revision.grants.env.extend(given.env.clone());
         let deployment = Deployment {
@@ -199,7 +202,7 @@ impl Stage {
             learn: false,
             rehearsal: Rehearsal {
                 watch: true,
-                stand_ins: Some(planned.stand_ins().map_err(|error| chain(&error))?),
+                stand_ins: Some(stand_ins),
                 now: given.now,
                 seed: given.random,
                 ..Rehearsal::default()

@@ -16,7 +16,7 @@ use midge_model::{FunctionName, MANIFEST_BYTES_MAX, Use};
 use super::files::{FOLDER, TOUCHED, project};
 use crate::cmd::fault::Hint;
 use crate::functions::{Function, FunctionsError};
-use crate::learn;
+use crate::{learn, regular};
 
 /// What was known before.
 pub(super) struct Snapshot<'a> {
@@ -37,6 +37,9 @@ pub(super) enum SnapshotError {
     /// A file that we may not read.
     #[error("read `{}`", path.display())]
     Read { path: PathBuf, source: io::Error },
+    /// A link to what is none of ours.
+    #[error("`{}` is a link, and leads to no file that can be read", path.display())]
+    Link { path: PathBuf },
     /// A file that is wrong; the source says where.
     #[error("{}", path.display())]
     Parse { path: PathBuf, source: TouchedError },
@@ -47,6 +50,7 @@ impl Hint for SnapshotError {
         match self {
             Self::Functions(error) => error.hint_for("test"),
             Self::Parse { source, .. } => source.hint(),
+            Self::Link { path } => Some(format!("rm {}", path.display())),
             Self::Read { .. } => None,
         }
     }
@@ -57,16 +61,12 @@ impl<'a> Snapshot<'a> {
     pub(super) fn beside(path: &Path, functions: &'a [Function]) -> Result<Self, SnapshotError> {
         let folder = project(path)?;
         let path = folder.join(FOLDER).join(TOUCHED);
-        let text = match std::fs::metadata(&path) {
+        let text = match regular::read_text(&path, MANIFEST_BYTES_MAX as u64) {
+            // It is written after the first run, and would be written wherever the link leads.
+            Err(_) if path.is_symlink() => return Err(SnapshotError::Link { path }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Ok(file) if file.len() > MANIFEST_BYTES_MAX as u64 => {
-                let source = io::Error::other("it is larger than anybody writes");
-                return Err(SnapshotError::Read { path, source });
-            }
-            _ => match std::fs::read_to_string(&path) {
-                Ok(text) => Some(text),
-                Err(source) => return Err(SnapshotError::Read { path, source }),
-            },
+            Ok(text) => Some(text),
+            Err(source) => return Err(SnapshotError::Read { path, source }),
         };
         let known = match text.map(|text| Touched::parse(&text)).transpose() {
             Ok(known) => known,

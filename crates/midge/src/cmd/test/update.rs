@@ -14,6 +14,7 @@ use super::Verdict;
 use super::act::Reply;
 use super::compare::{header_text, subset};
 use super::files::{CaseFile, Planned};
+use crate::cmd::fault::hinted;
 
 mod json;
 
@@ -155,10 +156,8 @@ fn rewrite_body(
             Err(_) => Ok(false),
         },
         ExpectBody::File(path) => {
-            let folder = planned.file.path.parent();
-            let path = folder.map_or(path.clone(), |folder| folder.join(path));
-            let written = std::fs::write(&path, &reply.body);
-            written.with_context(|| format!("write `{}`", path.display()))?;
+            let written = planned.file.write_beside(path, &reply.body);
+            written.map_err(hinted)?;
             Ok(true)
         }
         ExpectBody::Matches(pattern) => {
