@@ -4,11 +4,13 @@
 //! its digest in `blobs/sha256`. Other tools copy such a folder to registries and back.
 //!
 //! **Invariant:** a folder is replaced only as a whole, and only if all that is in it is a layout
-//! with components.
+//! with components. Whatever fails, what was there is there.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, FileType};
 use std::io::{self, Read as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -25,6 +27,9 @@ const MARK: &str = "oci-layout";
 const MARK_TEXT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 const INDEX: &str = "index.json";
 const BLOBS: &str = "blobs";
+/// The one folder in it, and how its files are called: in so many hex digits.
+const DIGESTS: &str = "sha256";
+const HEX_DIGITS: usize = 64;
 
 /// By what an artifact is called within a layout.
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
@@ -47,6 +52,22 @@ pub enum LayoutError {
     Occupied {
         /// The folder.
         path: PathBuf,
+    },
+    /// Somebody stands in it, or it has no name to put another in its place.
+    #[error("folder `{}` is where the command runs, or has no name by which to replace it", path.display())]
+    Current {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// What was there is somewhere else now.
+    #[error("`{}` could not be written, and what was there is in `{}`", path.display(), kept.display())]
+    Aside {
+        /// The folder.
+        path: PathBuf,
+        /// Where it is.
+        kept: PathBuf,
+        /// Why it was not put back.
+        source: io::Error,
     },
     /// It is no layout, or none of components.
     #[error("`{}` is no index of components: {reason}", path.display())]
@@ -126,12 +147,9 @@ pub fn is_layout(folder: &Path) -> bool {
 /// The folder has something else in it, or cannot be written.
 pub fn write_layout(folder: &Path, artifacts: &[(String, Artifact)]) -> Result<(), LayoutError> {
     let is_there = check_replaceable(folder)?;
-    let name = folder.file_name().unwrap_or_default().to_string_lossy();
-    let parent = match folder.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    fs::create_dir_all(parent).map_err(file("make", parent))?;
+    let (parent, name) = place(folder, is_there)?;
+    let (parent, folder) = (&*parent, &*parent.join(&name));
+    let name = name.to_string_lossy();
     // Made beside it, so that whatever fails leaves what is there, and nobody finds half of it.
     let room = tempfile::Builder::new()
         .prefix(&format!(".{name}-"))
@@ -139,14 +157,52 @@ pub fn write_layout(folder: &Path, artifacts: &[(String, Artifact)]) -> Result<(
         .map_err(file("make a folder in", parent))?;
     let made = room.path().join("layout");
     fill(&made, artifacts)?;
-    put_in_place(&made, folder, is_there)
+    let aside = room.path().join("before");
+    if is_there {
+        // Where it is mounted or not ours to move, this fails and nothing happened.
+        fs::rename(folder, &aside).map_err(file("replace", folder))?;
+    }
+    let Err(error) = fs::rename(&made, folder) else {
+        return Ok(());
+    };
+    if is_there && let Err(source) = fs::rename(&aside, folder) {
+        let kept = room.keep().join("before");
+        let path = folder.to_owned();
+        return Err(LayoutError::Aside { path, kept, source });
+    }
+    Err(file("write", folder)(error))
+}
+
+/// The folder's own folder, which is made if it is not there, and its name in that. Links are
+/// followed: what they lead to is replaced.
+fn place(folder: &Path, is_there: bool) -> Result<(PathBuf, OsString), LayoutError> {
+    let current = || LayoutError::Current {
+        path: folder.to_owned(),
+    };
+    let find = |path: &Path| path.canonicalize().map_err(file("find", path));
+    let found = match is_there {
+        true => find(folder)?,
+        false => {
+            let name = folder.file_name().ok_or_else(current)?;
+            let parent = Path::new(".").join(folder.parent().unwrap_or(Path::new("")));
+            fs::create_dir_all(&parent).map_err(file("make", &parent))?;
+            find(&parent)?.join(name)
+        }
+    };
+    let here = find(Path::new("."))?;
+    match (found.parent(), found.file_name()) {
+        (Some(parent), Some(name)) if !here.starts_with(&found) => {
+            Ok((parent.to_owned(), name.to_owned()))
+        }
+        _ => Err(current()),
+    }
 }
 
 fn fill(folder: &Path, artifacts: &[(String, Artifact)]) -> Result<(), LayoutError> {
     let blobs = Blobs::at(&folder.join(BLOBS));
     let write = |path: &Path, bytes: &[u8]| fs::write(path, bytes).map_err(file("write", path));
     // Not as a cache, which is its owner's alone: who may read it is what the umask says.
-    let digests = folder.join(BLOBS).join("sha256");
+    let digests = folder.join(BLOBS).join(DIGESTS);
     fs::create_dir_all(&digests).map_err(file("make", &digests))?;
     let mut manifests = Vec::with_capacity(artifacts.len());
     for (name, artifact) in artifacts {
@@ -168,34 +224,52 @@ fn fill(folder: &Path, artifacts: &[(String, Artifact)]) -> Result<(), LayoutErr
     write(&folder.join(MARK), MARK_TEXT.as_bytes())
 }
 
-fn put_in_place(made: &Path, folder: &Path, is_there: bool) -> Result<(), LayoutError> {
-    if is_there {
-        fs::remove_dir_all(folder).map_err(file("replace", folder))?;
-    }
-    fs::rename(made, folder).map_err(file("write", folder))
-}
-
 /// Whether there is something that may go.
 fn check_replaceable(folder: &Path) -> Result<bool, LayoutError> {
     let occupied = || LayoutError::Occupied {
         path: folder.to_owned(),
     };
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(file("list", folder)(error)),
-    };
-    let mut is_empty = true;
-    for entry in entries {
-        let name = entry.map_err(file("list", folder))?.file_name();
-        if ![MARK, INDEX, BLOBS].iter().any(|ours| name == *ours) {
-            return Err(occupied());
-        }
-        is_empty = false;
+    if let Err(error) = fs::read_dir(folder)
+        && error.kind() == io::ErrorKind::NotFound
+    {
+        return Ok(false);
     }
-    let is_ours = |entry: &EntryIn| entry.artifact_type.as_deref() == Some(CONFIG_MEDIA_TYPE);
-    if !is_empty && !index(folder)?.manifests.iter().all(is_ours) {
+    let mut is_empty = true;
+    let blobs = folder.join(BLOBS);
+    let digests = blobs.join(DIGESTS);
+    let is_hex = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    let has_ours_only = all_in(folder, |name, kind| {
+        is_empty = false;
+        kind.is_dir() && name == BLOBS || kind.is_file() && (name == MARK || name == INDEX)
+    })?;
+    let is_ours = has_ours_only
+        && (!blobs.is_dir() || all_in(&blobs, |name, kind| kind.is_dir() && name == DIGESTS)?)
+        && (!digests.is_dir()
+            || all_in(&digests, |name, kind| {
+                let name = name.as_bytes();
+                kind.is_file() && name.len() == HEX_DIGITS && name.iter().all(is_hex)
+            })?);
+    if !is_ours {
         return Err(occupied());
+    }
+    let is_component = |entry: &EntryIn| entry.artifact_type.as_deref() == Some(CONFIG_MEDIA_TYPE);
+    if !is_empty && !index(folder)?.manifests.iter().all(is_component) {
+        return Err(occupied());
+    }
+    Ok(true)
+}
+
+/// Whether this holds of all that is in a folder; links are not followed.
+fn all_in(
+    folder: &Path,
+    mut holds: impl FnMut(&OsStr, FileType) -> bool,
+) -> Result<bool, LayoutError> {
+    for entry in fs::read_dir(folder).map_err(file("list", folder))? {
+        let entry = entry.map_err(file("list", folder))?;
+        let kind = entry.file_type().map_err(file("list", folder))?;
+        if !holds(&entry.file_name(), kind) {
+            return Ok(false);
+        }
     }
     Ok(true)
 }

@@ -1,7 +1,8 @@
 //! Folders of artifacts.
 
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 
 use insta::assert_snapshot;
 
@@ -56,6 +57,76 @@ fn components_are_replaced_and_nothing_else() {
     fs::write(folder.join("index.json"), index).unwrap();
     let refused = write_layout(&folder, &both()).unwrap_err();
     assert!(matches!(refused, LayoutError::Occupied { .. }), "{refused}");
+}
+
+/// All that is below a folder, with its bytes.
+fn all(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() && !path.is_symlink() {
+            true => found.extend(all(&path)),
+            false => found.push((path.clone(), fs::read(&path).unwrap())),
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn files_of_ones_own_below_a_layout_stay() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("bundle");
+    let mine = home.path().join("mine");
+    fs::write(&mine, "mine").unwrap();
+    for place in ["blobs/notes.txt", "blobs/sha256/notes.txt", "blobs/md5/x"] {
+        write_layout(&folder, &both()).unwrap();
+        let path = folder.join(place);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "mine").unwrap();
+        let before = all(&folder);
+        let refused = write_layout(&folder, &both()[..1]).unwrap_err();
+        assert!(matches!(refused, LayoutError::Occupied { .. }), "{refused}");
+        assert_eq!(all(home.path()).len(), before.len() + 1, "{place}");
+        assert_eq!(all(&folder), before, "{place}");
+        fs::remove_dir_all(&folder).unwrap();
+    }
+    // Neither is what links lead to looked at as if it were in it.
+    write_layout(&folder, &both()).unwrap();
+    let link = folder.join("blobs/sha256").join("a".repeat(64));
+    symlink(&mine, &link).unwrap();
+    let refused = write_layout(&folder, &both()).unwrap_err();
+    assert!(matches!(refused, LayoutError::Occupied { .. }), "{refused}");
+}
+
+#[test]
+fn what_a_link_leads_to_is_replaced_and_what_cannot_be_moved_stays() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("bundle");
+    write_layout(&folder, &both()).unwrap();
+    let link = home.path().join("link");
+    symlink(&folder, &link).unwrap();
+    write_layout(&link, &both()[..1]).unwrap();
+    assert!(link.is_symlink());
+    assert_eq!(
+        fs::read_dir(folder.join("blobs/sha256")).unwrap().count(),
+        3
+    );
+    write_layout(&home.path().join("bundle/."), &both()).unwrap();
+    assert_eq!(
+        fs::read_dir(folder.join("blobs/sha256")).unwrap().count(),
+        6
+    );
+    let before = all(&folder);
+    let nowhere = home.path().join("nowhere");
+    symlink(home.path().join("else"), &nowhere).unwrap();
+    write_layout(&nowhere, &both()).unwrap_err();
+    let refused = write_layout(Path::new("/"), &both()).unwrap_err();
+    assert!(matches!(refused, LayoutError::Occupied { .. }), "{refused}");
+    let refused = write_layout(&home.path().join("new/.."), &both()).unwrap_err();
+    assert!(matches!(refused, LayoutError::Current { .. }), "{refused}");
+    assert_eq!(all(&folder), before);
+    assert!(nowhere.is_symlink());
 }
 
 #[test]

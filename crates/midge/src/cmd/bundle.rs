@@ -22,7 +22,14 @@ use crate::{config, functions, say};
 impl Hint for LayoutError {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Occupied { .. } => Some("--output names another folder".to_owned()),
+            Self::Occupied { .. }
+            | Self::Current { .. }
+            | Self::File {
+                step: "replace", ..
+            } => Some("--output names another folder".to_owned()),
+            Self::Aside { path, kept, .. } => {
+                Some(format!("mv {} {}", kept.display(), path.display()))
+            }
             Self::Choice { names, .. } if names.is_empty() => None,
             Self::Choice { names, .. } => Some(format!("--function {}", names[0])),
             Self::Missing { .. } | Self::Index { .. } => {
