@@ -20,6 +20,12 @@ use crate::say;
 /// Ends the name of a component's file.
 const EXTENSION: &str = ".wasm";
 
+/// Begins all WebAssembly that is binary.
+const MAGIC: &[u8] = b"\0asm";
+
+/// What is shown of something else.
+const SHOWN_BYTES_MAX: usize = 8;
+
 /// A larger file is no function; the largest known ones have 70 MB.
 pub(crate) const COMPONENT_BYTES_MAX: u64 = 1 << 30;
 
@@ -90,6 +96,13 @@ pub(crate) enum ComponentError {
     /// No folder to keep it in.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// Text is for one's own files: it takes fifty times its size to read.
+    #[error("`{reference}` is no binary WebAssembly: it starts with `{starts_with}`")]
+    NotBinary {
+        reference: String,
+        /// The first bytes, printable.
+        starts_with: String,
+    },
     /// A node was pointed at it.
     #[error("a node fetches no components, and `{reference}` is one")]
     Never { reference: String },
@@ -100,6 +113,9 @@ impl Hint for ComponentError {
         match self {
             Self::Fetch { source, .. } => source.hint(),
             Self::Config(error) => error.hint(),
+            Self::NotBinary { .. } => {
+                Some("name a `.wasm` file, as a compiler wrote it".to_owned())
+            }
             Self::Never { reference } => Some(format!(
                 "midge pull {reference} --output function.wasm, and name the file; or deploy it to \
                  the node with midge deploy"
@@ -126,7 +142,7 @@ impl Fetching {
             source,
         };
         if let Some(found) = cached(pinned, &cache, COMPONENT_BYTES_MAX).map_err(fault)? {
-            return Ok(found);
+            return binary(found, pinned);
         }
         say::line(&format!("fetching {pinned}"));
         let reference = ComponentReference {
@@ -136,7 +152,7 @@ impl Fetching {
         let credentials = credentials(&pinned.place, RegistryAsked::ByManifest);
         let kept = (&cache, CACHE_BYTES_MAX);
         let fetched = fetch(&reference, credentials, false, kept, BOUNDS).await;
-        fetched.map_err(fault)
+        binary(fetched.map_err(fault)?, pinned)
     }
 
     /// What somebody typed, who may not know its digest.
@@ -153,10 +169,11 @@ impl Fetching {
         let credentials = credentials(&reference.place, RegistryAsked::ByPerson);
         let kept = (&cache, CACHE_BYTES_MAX);
         let fetched = fetch(reference, credentials, plain_http, kept, BOUNDS).await;
-        fetched.map_err(|source| ComponentError::Fetch {
+        let fetched = fetched.map_err(|source| ComponentError::Fetch {
             reference: reference.to_string(),
             source,
-        })
+        })?;
+        binary(fetched, reference)
     }
 
     fn cache(&self, reference: &impl ToString) -> Result<Blobs, ComponentError> {
@@ -171,6 +188,20 @@ impl Fetching {
             }),
         }
     }
+}
+
+/// What was fetched, if it is no text: a web page has a digest, too.
+fn binary(fetched: Fetched, reference: &impl ToString) -> Result<Fetched, ComponentError> {
+    let component = &fetched.component;
+    if component.starts_with(MAGIC) {
+        return Ok(fetched);
+    }
+    let first = &component[..component.len().min(SHOWN_BYTES_MAX)];
+    let starts_with = String::from_utf8_lossy(first);
+    Err(ComponentError::NotBinary {
+        reference: reference.to_string(),
+        starts_with: starts_with.escape_debug().to_string(),
+    })
 }
 
 /// Beside native code, which is in folders named by digests alone.

@@ -4,19 +4,20 @@
 //!
 //! **Invariant:** a file that was not named is not overwritten with other bytes.
 
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use midge_model::ComponentPlace;
 use midge_model::quantity::format_bytes;
 use midge_oci::Fetched;
-use midge_sandbox::to_binary;
 
 use super::Ending;
 use super::fault::{hinted, with_hint};
 use crate::cli::PullArgs;
 use crate::components::{Fetching, file_name};
-use crate::say;
+use crate::{regular, say};
 
 /// Pulls what was typed.
 pub(super) fn run(args: &PullArgs) -> anyhow::Result<Ending> {
@@ -26,15 +27,11 @@ pub(super) fn run(args: &PullArgs) -> anyhow::Result<Ending> {
     let Fetched {
         component, pinned, ..
     } = &fetched;
-    // A web page has a digest, too.
-    to_binary(component)
-        .map_err(hinted)
-        .with_context(|| format!("`{}`", args.reference))?;
-    let path = match &args.output {
-        Some(path) => path.clone(),
+    let (path, written) = match &args.output {
+        Some(path) => (path.clone(), std::fs::write(path, component)),
         None => unnamed(&pinned.place, component)?,
     };
-    std::fs::write(&path, component).with_context(|| format!("write `{}`", path.display()))?;
+    written.with_context(|| format!("write `{}`", path.display()))?;
     let size = format_bytes(component.len() as u64);
     say::line(&format!(
         "wrote {}, {size}; in a manifest it is",
@@ -44,13 +41,22 @@ pub(super) fn run(args: &PullArgs) -> anyhow::Result<Ending> {
     Ok(Ending::Done)
 }
 
-/// A file in this folder that is not somebody's already.
-fn unnamed(place: &ComponentPlace, component: &[u8]) -> anyhow::Result<PathBuf> {
+/// Writes a file into this folder that is not somebody's already.
+fn unnamed(place: &ComponentPlace, component: &[u8]) -> anyhow::Result<(PathBuf, io::Result<()>)> {
     let path = PathBuf::from(file_name(place));
-    match std::fs::read(&path) {
-        Ok(there) if there != component => Err(taken(&path)),
-        _ => Ok(path),
-    }
+    // A new one only: a link that leads nowhere would be followed.
+    let new = OpenOptions::new().write(true).create_new(true).open(&path);
+    let written = match new {
+        Ok(mut file) => file.write_all(component),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            match regular::read(&path, component.len() as u64) {
+                Ok(there) if there == component => Ok(()),
+                _ => return Err(taken(&path)),
+            }
+        }
+        Err(error) => Err(error),
+    };
+    Ok((path, written))
 }
 
 fn taken(path: &Path) -> anyhow::Error {

@@ -3,6 +3,7 @@
 //! The registry is Debian's, the web server the testkit's.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use insta::assert_snapshot;
@@ -399,9 +400,9 @@ fn a_file_from_the_web_has_its_digest() {
     exit: 1
     --- stdout
     --- stderr
-    error: `https://localhost:PORT/page.wasm`: this is not WebAssembly: it starts with `<!DOCTYP`
+    error: `https://localhost:PORT/page.wasm` is no binary WebAssembly: it starts with `<!DOCTYP`
 
-    hint: give a `.wasm` or `.wat` file, as your compiler wrote it
+    hint: name a `.wasm` file, as a compiler wrote it
     ");
     let hex = Digest::of(&tiny()).hex();
     home.write(&format!("component = \"{url}#sha256={hex}\""));
@@ -455,6 +456,73 @@ fn a_file_of_ones_own_is_not_written_over() {
     assert!(
         home.run(&["pull", &url]).starts_with("exit: 0"),
         "the same again"
+    );
+    // Whatever leads somewhere else is somebody's, too.
+    let file = home.path().join("hello.wasm");
+    for target in ["/dev/zero", "nowhere.wasm"] {
+        fs::remove_file(&file).unwrap();
+        symlink(target, &file).unwrap();
+        let refused = home.run(&["pull", &url]);
+        assert!(refused.contains("something else in it"), "{refused}");
+    }
+    assert!(!home.path().join("nowhere.wasm").exists());
+}
+
+#[test]
+fn text_is_not_fetched() {
+    let web = Upstream::start();
+    web.put("/hello.wasm", "(component)");
+    let home = Home::new();
+    let url = format!("http://{}/hello.wasm", web.address());
+    let masked = |text: String| text.replace(&web.address().to_string(), "HOST");
+    assert_snapshot!(masked(home.run(&["pull", &url])), @r"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: `http://HOST/hello.wasm` is no binary WebAssembly: it starts with `(compone`
+
+    hint: name a `.wasm` file, as a compiler wrote it
+    ");
+    assert!(!home.path().join("hello.wasm").exists());
+    let hex = Digest::of(b"(component)").hex();
+    home.write(&format!("component = \"{url}#sha256={hex}\""));
+    let refused = masked(home.run(&["compile", ".", "--cache-dir", "cache"]));
+    assert!(refused.contains("no binary WebAssembly"), "{refused}");
+    let again = masked(home.run(&["bundle", ".", "--cache-dir", "cache"]));
+    assert!(again.contains("no binary WebAssembly"), "{again}");
+}
+
+#[test]
+fn a_bundle_is_not_lost_by_where_it_is_put() {
+    let home = Home::new();
+    let file = fixture("http02-tiny.wasm").to_string_lossy().into_owned();
+    let bundle = home.path().join("bundle");
+    assert!(
+        home.run(&["bundle", &file, "--output", "bundle"])
+            .starts_with("exit: 0")
+    );
+    let here = |folder: &Path| {
+        let run = Run::of(BINARY, ["bundle", &file, "--output", "."]);
+        run.folder(folder).to_end()
+    };
+    let index = fs::read(bundle.join("index.json")).unwrap();
+    assert_snapshot!(here(&bundle), @r"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: folder `.` is where the command runs, or has no name by which to replace it
+
+    hint: --output names another folder
+    ");
+    assert_eq!(fs::read(bundle.join("index.json")).unwrap(), index);
+    assert_eq!(
+        fs::read_dir(bundle.join("blobs/sha256")).unwrap().count(),
+        3
+    );
+    assert!(
+        home.run(&["bundle", &file, "--output", "bundle/."])
+            .starts_with("exit: 0"),
+        "another way to write it"
     );
 }
 
