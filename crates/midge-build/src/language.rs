@@ -39,7 +39,9 @@ impl Language {
         if has("go.mod") {
             return Some(Self::Go);
         }
-        if let Ok(package) = fs::read_to_string(folder.join("package.json")) {
+        if has("package.json")
+            && let Ok(package) = fs::read_to_string(folder.join("package.json"))
+        {
             return Some(Self::of_package(folder, &package));
         }
         if has("pyproject.toml") || has("requirements.txt") || has("app.py") {

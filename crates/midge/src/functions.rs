@@ -26,6 +26,7 @@ pub(crate) use self::written::Written;
 use crate::cmd::fault::Hint;
 use crate::components::Component;
 use crate::config::Overrides;
+use crate::regular;
 
 /// The name of a manifest inside a folder.
 const MANIFEST: &str = "midge.toml";
@@ -260,12 +261,14 @@ impl Function {
 }
 
 fn from_manifest(path: &Path) -> Result<Source, FunctionsError> {
-    let text = std::fs::read_to_string(path).map_err(|source| unreadable(path, source))?;
-    if text.len() > MANIFEST_BYTES_MAX {
-        return Err(FunctionsError::ManifestTooLong {
-            path: path.to_owned(),
-        });
-    }
+    let text = match regular::read_text(path, MANIFEST_BYTES_MAX as u64) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            let path = path.to_owned();
+            return Err(FunctionsError::ManifestTooLong { path });
+        }
+        Err(source) => return Err(unreadable(path, source)),
+    };
     let manifest = Manifest::parse(&text).map_err(|source| FunctionsError::Manifest {
         path: path.to_owned(),
         source,

@@ -17,6 +17,7 @@ use midge_sandbox::{ArtifactCache, CacheError, InspectError, Lookup, inspect};
 use crate::cmd::fault::Hint;
 use crate::components::{COMPONENT_BYTES_MAX, Component, ComponentError, Fetching};
 use crate::functions::Function;
+use crate::regular;
 use crate::supervisor::{Compiler, CompilersError, Job, Made, Progress, Source};
 
 /// Why functions did not become revisions.
@@ -148,19 +149,17 @@ async fn read(
 }
 
 fn read_file(function: &Function, path: &Path) -> Result<Vec<u8>, PrepareError> {
-    let fault = |source| PrepareError::Read {
-        function: function.name.clone(),
-        path: path.to_owned(),
-        source,
-    };
-    let size_bytes = std::fs::metadata(path).map_err(fault)?.len();
-    if size_bytes > COMPONENT_BYTES_MAX {
-        return Err(PrepareError::TooLarge {
-            function: function.name.clone(),
-            path: path.to_owned(),
-        });
-    }
-    std::fs::read(path).map_err(fault)
+    regular::read(path, COMPONENT_BYTES_MAX).map_err(|source| {
+        let (function, path) = (function.name.clone(), path.to_owned());
+        match source.kind() {
+            io::ErrorKind::FileTooLarge => PrepareError::TooLarge { function, path },
+            _ => PrepareError::Read {
+                function,
+                path,
+                source,
+            },
+        }
+    })
 }
 
 /// The component's native code, if it is there and sound.

@@ -23,9 +23,9 @@ use serde::{Serialize, Serializer};
 use super::Ending;
 use super::fault::{hinted, with_hint};
 use crate::cli::InspectArgs;
-use crate::components::Fetching;
-use crate::say;
+use crate::components::{COMPONENT_BYTES_MAX, Fetching};
 use crate::table::Facts;
+use crate::{regular, say};
 
 /// Prints what the file is to stdout.
 pub(super) fn run(args: &InspectArgs) -> anyhow::Result<Ending> {
@@ -68,7 +68,7 @@ fn read(args: &InspectArgs) -> anyhow::Result<Vec<u8>> {
         let fetched = super::block_on(fetching.get(&pinned))?.map_err(hinted)?;
         return Ok(fetched.component);
     }
-    std::fs::read(file)
+    regular::read(file, COMPONENT_BYTES_MAX)
         .with_context(|| format!("read `{}`", file.display()))
         .map_err(|error| with_hint(error, "midge inspect FILE.wasm"))
 }

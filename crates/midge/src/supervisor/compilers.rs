@@ -27,8 +27,9 @@ use tokio::time::Instant;
 use super::child::{Ended, ourselves};
 use super::progress::{Progress, SHOWN_AFTER};
 use crate::cmd::fault::Hint;
-use crate::machine;
+use crate::components::COMPONENT_BYTES_MAX;
 use crate::protocol::Compiled;
+use crate::{machine, regular};
 
 /// Memory of one compiler. A component of 70 MB takes about half of it.
 const MEMORY_BYTES_MAX: u64 = 8 << 30;
@@ -300,7 +301,7 @@ async fn read(from: impl AsyncRead + Unpin) -> io::Result<Vec<u8>> {
 /// Reads the component a second time, because holding all of them in memory would cost more.
 fn read_again(job: &Job, component: &Path) -> Result<Bytes, CompilersError> {
     let (function, component) = (job.function.clone(), component.to_owned());
-    match std::fs::read(&component) {
+    match regular::read(&component, COMPONENT_BYTES_MAX) {
         Ok(source) if Digest::of(&source) == job.digest => Ok(source.into()),
         Ok(_) => Err(CompilersError::Changed {
             function,

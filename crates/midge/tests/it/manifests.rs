@@ -1,5 +1,8 @@
 //! What a person reads whose `midge.toml` is wrong: file, line, column, nearest word.
 
+use std::fs::File;
+use std::os::unix::fs::symlink;
+
 use insta::assert_snapshot;
 
 use crate::kit::{Site, midge_in};
@@ -153,4 +156,53 @@ fn a_folder_without_a_manifest_says_what_to_write() {
         [function.hello]
         component = "hello.wasm"
     "#);
+}
+
+/// Links that somebody else left there: what they lead to has no end.
+#[test]
+fn what_has_no_end_is_refused() {
+    assert_snapshot!(run("[function.x]\ncomponent = \"/dev/zero\"\n"), @r"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: function x: read `/dev/zero`: it is no regular file
+    ");
+    let site = Site::written("[function.x]\ncomponent = \"x.wasm\"\n");
+    symlink("/dev/zero", site.path().join("x.wasm")).unwrap();
+    for command in ["run", "compile", "bundle"] {
+        let told = midge_in(site.path(), &[command, "."]);
+        assert!(told.contains("it is no regular file"), "{command}: {told}");
+    }
+    assert_snapshot!(midge_in(site.path(), &["inspect", "x.wasm"]), @r"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: read `x.wasm`: it is no regular file
+
+    hint: midge inspect FILE.wasm
+    ");
+    symlink("/dev/zero", site.path().join("zero.toml")).unwrap();
+    assert_snapshot!(midge_in(site.path(), &["run", "zero.toml"]), @r"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: read `zero.toml`: it is no regular file
+    ");
+    // Of nothing but a length.
+    let long = File::create(site.path().join("long.toml")).unwrap();
+    long.set_len((1 << 20) + 1).unwrap();
+    assert_snapshot!(midge_in(site.path(), &["run", "long.toml"]), @r"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: `long.toml` is longer than 1048576 bytes, no manifest is
+    ");
+    let large = File::create(site.path().join("large.wasm")).unwrap();
+    large.set_len((1 << 30) + 1).unwrap();
+    assert_snapshot!(midge_in(site.path(), &["run", "large.wasm"]), @r"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: function large: `large.wasm` is larger than 1GiB, no component is
+    ");
 }

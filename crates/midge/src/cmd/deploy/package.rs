@@ -15,8 +15,9 @@ use midge_model::{Digest, FunctionName, suggest};
 use midge_sandbox::{Inspection, inspect, to_binary};
 
 use crate::cmd::fault::{hinted, with_hint};
-use crate::components::{Component, Fetching};
+use crate::components::{COMPONENT_BYTES_MAX, Component, Fetching};
 use crate::functions::{self, Written};
+use crate::regular;
 
 /// One function, ready to be sent.
 #[derive(Debug)]
@@ -122,9 +123,8 @@ pub(in crate::cmd) async fn component(
 ) -> anyhow::Result<(Bytes, Inspection)> {
     let in_file = || format!("`{component}`");
     let source = match component {
-        Component::File(path) => {
-            std::fs::read(path).with_context(|| format!("read {}", in_file()))?
-        }
+        Component::File(path) => regular::read(path, COMPONENT_BYTES_MAX)
+            .with_context(|| format!("read {}", in_file()))?,
         Component::Elsewhere(pinned) => fetching.get(pinned).await.map_err(hinted)?.component,
     };
     let binary = to_binary(&source).map_err(hinted).with_context(in_file)?;
