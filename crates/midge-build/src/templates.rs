@@ -4,9 +4,10 @@
 //! an identifier. A file `gitignore` is written as `.gitignore`.
 //!
 //! **Invariant:** nothing that is there is written over: a folder with something in it is refused.
+//! Of templates of one's own no link is followed, and none is read but the one that is written.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use include_dir::{Dir, include_dir};
@@ -19,6 +20,10 @@ static OWN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../templates");
 const FILE_BYTES_MAX: u64 = 4 << 20;
 /// The most files of a template of one's own.
 const FILES_MAX: usize = 1_000;
+/// What they have together in bytes: they are in memory before the first is written.
+const FILES_BYTES_MAX: u64 = 64 << 20;
+/// How much of a README is looked at for its first sentence.
+const README_BYTES_MAX: u64 = 16 << 10;
 /// Folders that belong to whoever tried a template out.
 const LEFT_OUT: &[&str] = &[".git", "node_modules", "target", "build", ".venv"];
 
@@ -29,8 +34,18 @@ pub struct Template {
     pub name: String,
     /// The first sentence of its README.
     pub about: String,
-    files: Vec<(PathBuf, Vec<u8>)>,
+    place: Place,
 }
+
+/// Where a template's files are.
+#[derive(Debug, Clone)]
+enum Place {
+    Binary(Dir<'static>),
+    Folder(PathBuf),
+}
+
+/// Files below a template's folder, with their bytes.
+type Files = Vec<(PathBuf, Vec<u8>)>;
 
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +64,7 @@ pub enum TemplateError {
         folder: PathBuf,
     },
     /// A template of one's own that is too much.
-    #[error("template `{}` has more than {FILES_MAX} files or one of more than {FILE_BYTES_MAX} bytes", .folder.display())]
+    #[error("template `{}` has more than {FILES_MAX} files, one of more than {FILE_BYTES_MAX} bytes, or {FILES_BYTES_MAX} bytes together", .folder.display())]
     TooMuch {
         /// Its folder.
         folder: PathBuf,
@@ -71,15 +86,17 @@ impl Template {
     ///
     /// # Errors
     ///
-    /// There is something in the folder, or a file could not be written.
+    /// There is something in the folder, the template is too much, or a file could not be read or
+    /// written.
     pub fn write(&self, name: &FunctionName, folder: &Path) -> Result<Written, TemplateError> {
         let is_empty = fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none());
         if !is_empty {
             let folder = folder.to_owned();
             return Err(TemplateError::NotEmpty { folder });
         }
-        let mut files = Vec::with_capacity(self.files.len());
-        for (path, bytes) in &self.files {
+        let from = self.files()?;
+        let mut files = Vec::with_capacity(from.len());
+        for (path, bytes) in &from {
             let path = PathBuf::from(filled(&path.display().to_string(), name));
             let path = match path.file_name() {
                 Some(file) if file == "gitignore" => path.with_file_name(".gitignore"),
@@ -96,6 +113,25 @@ impl Template {
         files.sort();
         Ok(Written { files })
     }
+
+    fn files(&self) -> Result<Files, TemplateError> {
+        match &self.place {
+            Place::Binary(folder) => {
+                let mut files = Vec::new();
+                gather(folder, folder.path(), &mut files);
+                Ok(files)
+            }
+            Place::Folder(folder) => {
+                let mut gathering = Gathering {
+                    root: folder,
+                    files: Vec::new(),
+                    bytes_left: FILES_BYTES_MAX,
+                };
+                gathering.add(folder)?;
+                Ok(gathering.files)
+            }
+        }
+    }
 }
 
 /// The templates that the binary brings along, in order of their names.
@@ -103,16 +139,20 @@ pub fn templates() -> Vec<Template> {
     let mut found: Vec<_> = OWN
         .dirs()
         .map(|folder| {
-            let mut files = Vec::new();
-            gather(folder, folder.path(), &mut files);
-            template(&folder.path().display().to_string(), files)
+            let readme = folder.get_file(folder.path().join("README.md"));
+            let readme = readme.and_then(|file| file.contents_utf8());
+            Template {
+                name: folder.path().display().to_string(),
+                about: first_sentence(readme.unwrap_or_default()),
+                place: Place::Binary(folder.clone()),
+            }
         })
         .collect();
     found.sort_by(|a, b| a.name.cmp(&b.name));
     found
 }
 
-fn gather(from: &Dir<'_>, root: &Path, files: &mut Vec<(PathBuf, Vec<u8>)>) {
+fn gather(from: &Dir<'_>, root: &Path, files: &mut Files) {
     for file in from.files() {
         let path = file.path().strip_prefix(root).unwrap_or(file.path());
         files.push((path.to_owned(), file.contents().to_owned()));
@@ -129,70 +169,80 @@ fn gather(from: &Dir<'_>, root: &Path, files: &mut Vec<(PathBuf, Vec<u8>)>) {
 ///
 /// # Errors
 ///
-/// It could not be read, or a template is too much.
+/// It could not be read.
 pub fn templates_in(folder: &Path) -> Result<Vec<Template>, TemplateError> {
-    let read = |folder: &Path| -> Result<Template, TemplateError> {
-        let mut files = Vec::new();
-        gather_own(folder, folder, &mut files)?;
+    let template = |folder: PathBuf| {
         let name = folder.file_name().unwrap_or(folder.as_os_str());
-        Ok(template(&name.to_string_lossy(), files))
+        Template {
+            name: name.to_string_lossy().into_owned(),
+            about: about(&folder.join("README.md")),
+            place: Place::Folder(folder),
+        }
     };
     if folder.join("midge.toml").is_file() {
         let folder = folder.canonicalize().map_err(failed("find", folder))?;
-        return Ok(vec![read(&folder)?]);
+        return Ok(vec![template(folder)]);
     }
     let mut folders: Vec<_> = fs::read_dir(folder)
         .map_err(failed("read", folder))?
         .flatten()
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
         .map(|entry| entry.path())
-        .filter(|path| path.is_dir() && !is_left_out(path))
+        .filter(|path| !is_left_out(path))
         .collect();
     folders.sort();
-    folders.iter().map(|folder| read(folder)).collect()
+    Ok(folders.into_iter().map(template).collect())
 }
 
-fn gather_own(
-    from: &Path,
-    root: &Path,
-    files: &mut Vec<(PathBuf, Vec<u8>)>,
-) -> Result<(), TemplateError> {
-    let too_much = || TemplateError::TooMuch {
-        folder: root.to_owned(),
-    };
-    for entry in fs::read_dir(from).map_err(failed("read", from))?.flatten() {
-        let path = entry.path();
-        // A link could lead anywhere.
-        let kind = entry.file_type().map_err(failed("read", &path))?;
-        if kind.is_dir() && !is_left_out(&path) {
-            gather_own(&path, root, files)?;
-        } else if kind.is_file() {
-            let length = path.metadata().map_err(failed("read", &path))?.len();
-            if length > FILE_BYTES_MAX || files.len() == FILES_MAX {
-                return Err(too_much());
+/// The files of a template of one's own, as far as they were read.
+struct Gathering<'a> {
+    root: &'a Path,
+    files: Files,
+    bytes_left: u64,
+}
+
+impl Gathering<'_> {
+    fn add(&mut self, from: &Path) -> Result<(), TemplateError> {
+        for entry in fs::read_dir(from).map_err(failed("read", from))?.flatten() {
+            let path = entry.path();
+            // A link could lead anywhere.
+            let kind = entry.file_type().map_err(failed("read", &path))?;
+            if kind.is_dir() && !is_left_out(&path) {
+                self.add(&path)?;
+            } else if kind.is_file() {
+                let bytes_max = self.bytes_left.min(FILE_BYTES_MAX);
+                let bytes = first_bytes(&path, bytes_max + 1).map_err(failed("read", &path))?;
+                let length = bytes.len() as u64;
+                if length > bytes_max || self.files.len() == FILES_MAX {
+                    let folder = self.root.to_owned();
+                    return Err(TemplateError::TooMuch { folder });
+                }
+                self.bytes_left -= length;
+                let below = path.strip_prefix(self.root).unwrap_or(&path).to_owned();
+                self.files.push((below, bytes));
             }
-            let bytes = fs::read(&path).map_err(failed("read", &path))?;
-            let below = path.strip_prefix(root).unwrap_or(&path).to_owned();
-            files.push((below, bytes));
         }
+        Ok(())
     }
-    Ok(())
+}
+
+fn first_bytes(file: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(file)?.take(bytes_max).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// What a README says first; nothing where there is none.
+fn about(readme: &Path) -> String {
+    let is_file = readme.symlink_metadata().is_ok_and(|it| it.is_file());
+    let bytes = is_file.then(|| first_bytes(readme, README_BYTES_MAX));
+    let bytes = bytes.and_then(Result::ok).unwrap_or_default();
+    first_sentence(&String::from_utf8_lossy(&bytes))
 }
 
 fn is_left_out(folder: &Path) -> bool {
     let name = folder.file_name().unwrap_or_default();
     LEFT_OUT.iter().any(|left_out| name == *left_out)
-}
-
-fn template(name: &str, files: Vec<(PathBuf, Vec<u8>)>) -> Template {
-    let readme = files
-        .iter()
-        .find(|(path, _)| path == Path::new("README.md"));
-    let about = readme.map(|(_, bytes)| first_sentence(&String::from_utf8_lossy(bytes)));
-    Template {
-        name: name.to_owned(),
-        about: about.unwrap_or_default(),
-        files,
-    }
 }
 
 /// The first sentence below the heading.
@@ -227,6 +277,8 @@ fn failed(what: &'static str, file: &Path) -> impl Fn(io::Error) -> TemplateErro
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use super::*;
 
     fn name(text: &str) -> FunctionName {
@@ -291,5 +343,56 @@ mod tests {
             .map(|file| file.display().to_string())
             .collect();
         assert_eq!(files, ["README.md", "midge.toml"]);
+    }
+
+    /// A folder of one template with this much in it.
+    fn one(files: usize, bytes: u64) -> tempfile::TempDir {
+        let home = tempfile::tempdir().unwrap();
+        let one = home.path().join("one");
+        fs::create_dir(&one).unwrap();
+        for number in 0..files {
+            // Of nothing but a length: it takes no room on a disk.
+            let file = File::create(one.join(number.to_string())).unwrap();
+            file.set_len(bytes).unwrap();
+        }
+        home
+    }
+
+    #[test]
+    fn a_template_that_is_too_much_is_listed_and_not_read() {
+        let sum = usize::try_from(FILES_BYTES_MAX / FILE_BYTES_MAX).unwrap();
+        let too_much = [
+            one(FILES_MAX + 1, 0),
+            one(1, FILE_BYTES_MAX + 1),
+            one(sum + 1, FILE_BYTES_MAX),
+        ];
+        for home in too_much {
+            let found = templates_in(home.path()).unwrap();
+            let out = home.path().join("out");
+            let error = found[0].write(&name("a"), &out).unwrap_err();
+            assert!(matches!(error, TemplateError::TooMuch { .. }), "{error}");
+            assert!(!out.exists());
+        }
+        let home = one(FILES_MAX, 1);
+        let found = templates_in(home.path()).unwrap();
+        let written = found[0].write(&name("a"), &home.path().join("out"));
+        assert_eq!(written.unwrap().files.len(), FILES_MAX);
+    }
+
+    #[test]
+    fn no_link_in_a_folder_of_templates_is_followed() {
+        let home = one(1, 0);
+        let mine = tempfile::tempdir().unwrap();
+        fs::write(mine.path().join("README.md"), "# Mine\n\nNobody's.\n").unwrap();
+        let link = |to: &Path, from: &str| symlink(to, home.path().join(from)).unwrap();
+        link(mine.path(), "linked");
+        link(mine.path(), "one/linked");
+        link(&mine.path().join("README.md"), "one/README.md");
+        link(Path::new("/dev/zero"), "one/zero");
+        let found = templates_in(home.path()).unwrap();
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!((&*found[0].name, &*found[0].about), ("one", ""));
+        let written = found[0].write(&name("a"), &home.path().join("out"));
+        assert_eq!(written.unwrap().files, [Path::new("0")]);
     }
 }

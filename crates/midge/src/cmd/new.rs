@@ -45,7 +45,9 @@ pub(super) fn run(args: &NewArgs) -> anyhow::Result<Ending> {
     let folder = args.out.clone().unwrap_or(place);
     let written = template.write(&name, &folder)?;
     for file in &written.files {
-        say::data(&format!("{}\n", folder.join(file).display()))?;
+        // Whose template it is, named its files.
+        let file = folder.join(file).display().to_string();
+        say::data(&format!("{}\n", say::clean_line(&file)))?;
     }
     let typed = folder.display();
     say::line(&format!(

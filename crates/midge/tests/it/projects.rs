@@ -40,6 +40,36 @@ fn a_template_is_written_and_nothing_written_over() {
 }
 
 #[test]
+fn names_in_a_template_stay_on_their_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    write(
+        folder.path(),
+        "own/a\u{1b}[2J/README.md",
+        "# A\n\nClears \u{1b}[2Jit.\n",
+    );
+    write(folder.path(), "own/a\u{1b}[2J/b\nc", "");
+    let listed = midge_in(folder.path(), &["new", "--from", "own", "--list"]);
+    assert_snapshot!(listed, @r"
+    exit: 0
+    --- stdout
+    a�[2J  Clears �[2Jit.
+    --- stderr
+    ");
+    let written = midge_in(
+        folder.path(),
+        &["new", "--from", "own", "a\u{1b}[2J", "shop"],
+    );
+    assert_snapshot!(written, @r"
+    exit: 0
+    --- stdout
+    shop/README.md
+    shop/b�c
+    --- stderr
+    shop is in shop: `midge build shop`, then `midge run shop`
+    ");
+}
+
+#[test]
 fn what_cannot_be_begun_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let new = |words: &[&str]| midge_in(folder.path(), &[&["new"], words].concat());
