@@ -66,7 +66,7 @@ async fn first_build(config: &RunConfig) -> anyhow::Result<Sources> {
     let mut sources = Sources::watch(vec![config.path.clone()]).context("watch for changes")?;
     loop {
         let built = build_all(config).await;
-        sources.built().context("watch for changes")?;
+        sources.built();
         match built {
             Ok(()) => break,
             // There is nothing to be mended by waiting.
@@ -165,7 +165,7 @@ impl Reloading {
 
     async fn reload(&mut self) -> anyhow::Result<()> {
         let built = build_all(&self.config).await;
-        self.sources.built().context("watch for changes")?;
+        self.sources.built();
         built?;
         let begun = Instant::now();
         let asked = Asked::read(&mut self.config)?;

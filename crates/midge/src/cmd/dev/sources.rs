@@ -6,14 +6,15 @@
 //! made by them, unless somebody was seen to edit it.
 //!
 //! **Invariant:** a change that happens while a build runs is seen after it, and no build starts
-//! itself for ever.
+//! itself for ever. What cannot be watched is left out: serving goes on.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use notify::{ErrorKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -37,12 +38,14 @@ const OWN_AFTER: u32 = 5;
 const OWN_THOUGH_EDITED_AFTER: u32 = 50;
 /// An editor saves in several steps: how long it has to be quiet.
 const QUIET: Duration = Duration::from_millis(20);
+/// ... and how long that is waited for: a log in the project is never quiet.
+const QUIET_MAX: Duration = Duration::from_millis(500);
 
 /// The files of some folders, and what tells each from what it was.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Snapshot {
     files: BTreeMap<PathBuf, (Option<SystemTime>, u64)>,
-    folders: Vec<PathBuf>,
+    folders: BTreeSet<PathBuf>,
 }
 
 /// Watches files and folders.
@@ -58,7 +61,9 @@ pub(super) struct Sources {
     /// Whether something changed under a build that ended, and not by it.
     is_behind: bool,
     watcher: RecommendedWatcher,
-    watched: Vec<PathBuf>,
+    watched: BTreeSet<PathBuf>,
+    /// Whether somebody knows that not all is watched.
+    is_told: bool,
     happened: mpsc::Receiver<()>,
 }
 
@@ -75,28 +80,18 @@ impl Sources {
             tell.try_send(()).ok();
         })?;
         let mut sources = Self {
-            roots: Vec::new(),
-            seen: Snapshot::default(),
+            seen: Snapshot::of(&roots),
+            roots,
             rewritten: BTreeMap::new(),
             edited: BTreeSet::new(),
             is_behind: false,
             watcher,
-            watched: Vec::new(),
+            watched: BTreeSet::new(),
+            is_told: false,
             happened,
         };
-        sources.set_roots(roots)?;
+        sources.follow();
         Ok(sources)
-    }
-
-    /// Watches these in place of what was watched, and takes them for seen.
-    ///
-    /// # Errors
-    ///
-    /// The system does not tell of changes.
-    pub(super) fn set_roots(&mut self, roots: Vec<PathBuf>) -> notify::Result<()> {
-        self.roots = roots;
-        self.seen = Snapshot::of(&self.roots);
-        self.follow()
     }
 
     /// Resolves when a file is another than it was when this resolved last.
@@ -106,7 +101,7 @@ impl Sources {
     /// The system does not tell of changes any more.
     pub(super) async fn changed(&mut self) -> notify::Result<()> {
         loop {
-            let (changed, is_another) = self.look()?;
+            let (changed, is_another) = self.look();
             let has_changed = !changed.is_empty();
             self.edited.extend(changed);
             self.edited
@@ -121,36 +116,33 @@ impl Sources {
             if self.happened.recv().await.is_none() {
                 return Err(notify::Error::generic("nobody tells of changes any more"));
             }
-            while timeout(QUIET, self.happened.recv())
-                .await
-                .is_ok_and(|more| more.is_some())
-            {}
+            let quiet = async {
+                let happened = &mut self.happened;
+                while let Ok(Some(())) = timeout(QUIET, happened.recv()).await {}
+            };
+            drop(timeout(QUIET_MAX, quiet).await);
         }
     }
 
     /// Takes note of what changed while a build ran that has just ended: what it wrote itself is to
     /// start no other.
-    ///
-    /// # Errors
-    ///
-    /// The system does not tell of changes any more.
-    pub(super) fn built(&mut self) -> notify::Result<()> {
-        let (mut changed, _) = self.look()?;
+    pub(super) fn built(&mut self) {
+        let (mut changed, _) = self.look();
         self.leave_out_rewritten(&mut changed);
         self.is_behind |= !changed.is_empty();
-        Ok(())
     }
 
-    /// The files that are others than they were at the last look, and whether anything is.
-    fn look(&mut self) -> notify::Result<(BTreeSet<PathBuf>, bool)> {
+    /// The files that are others than they were at the last look, and whether anything is, or is
+    /// watched that was not.
+    fn look(&mut self) -> (BTreeSet<PathBuf>, bool) {
         let now = Snapshot::of(&self.roots);
         let changed = now.files_changed_since(&self.seen);
         let is_another = now != self.seen;
         if is_another {
             self.seen = now;
-            self.follow()?;
         }
-        Ok((changed, is_another))
+        let is_more_watched = self.follow();
+        (changed, is_another || is_more_watched)
     }
 
     /// Takes what builds write out of what changed while one ran.
@@ -176,21 +168,69 @@ impl Sources {
         });
     }
 
-    /// Has the system tell of all folders that there are now.
-    fn follow(&mut self) -> notify::Result<()> {
-        for folder in &self.watched {
-            if !self.seen.folders.contains(folder) {
-                // One that is gone is watched no more by itself.
-                drop(self.watcher.unwatch(folder));
-            }
+    /// Has the system tell of all folders that there are now, as far as it does. Says whether there
+    /// are more than before.
+    fn follow(&mut self) -> bool {
+        for folder in self.watched.difference(&self.seen.folders) {
+            // One that is gone is watched no more by itself.
+            drop(self.watcher.unwatch(folder));
         }
+        self.watched
+            .retain(|folder| self.seen.folders.contains(folder));
+        let mut is_more = false;
         for folder in &self.seen.folders {
-            if !self.watched.contains(folder) {
-                self.watcher.watch(folder, RecursiveMode::NonRecursive)?;
+            if self.watched.contains(folder) {
+                continue;
+            }
+            let Err(error) = self.watcher.watch(folder, RecursiveMode::NonRecursive) else {
+                self.watched.insert(folder.clone());
+                is_more = true;
+                continue;
+            };
+            // Gone since it was seen: whoever took it away did that in a folder that is watched.
+            if is_gone(&error) {
+                continue;
+            }
+            if !self.is_told {
+                self.is_told = true;
+                say::warning(&not_watched(folder, &error));
+            }
+            if is_full(&error) {
+                break;
             }
         }
-        self.watched.clone_from(&self.seen.folders);
-        Ok(())
+        is_more
+    }
+}
+
+fn is_gone(error: &notify::Error) -> bool {
+    match &error.kind {
+        ErrorKind::PathNotFound | ErrorKind::WatchNotFound => true,
+        ErrorKind::Io(error) => matches!(
+            error.kind(),
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+        ),
+        ErrorKind::Generic(_) | ErrorKind::InvalidConfig(_) | ErrorKind::MaxFilesWatch => false,
+    }
+}
+
+/// Whether the system watches no more than it does, whatever else it is asked to.
+fn is_full(error: &notify::Error) -> bool {
+    match &error.kind {
+        ErrorKind::MaxFilesWatch => true,
+        ErrorKind::Io(error) => error.kind() == io::ErrorKind::StorageFull,
+        _ => false,
+    }
+}
+
+fn not_watched(folder: &Path, error: &notify::Error) -> String {
+    let folder = folder.display();
+    match is_full(error) {
+        true => format!(
+            "changes in {folder} and others are not seen, there are too many folders: raise \
+             fs.inotify.max_user_watches (sysctl), or keep what is none of the sources elsewhere"
+        ),
+        false => format!("changes in {folder} are not seen: {error}"),
     }
 }
 
@@ -205,9 +245,7 @@ impl Snapshot {
                 // A file that is written anew is another one: its folder tells.
                 let folder = root.parent().filter(|folder| *folder != Path::new(""));
                 let folder = folder.unwrap_or(Path::new(".")).to_owned();
-                if !snapshot.folders.contains(&folder) {
-                    snapshot.folders.push(folder);
-                }
+                snapshot.folders.insert(folder);
             }
         }
         snapshot
@@ -225,7 +263,7 @@ impl Snapshot {
     }
 
     fn add_folder(&mut self, folder: &Path) {
-        self.folders.push(folder.to_owned());
+        self.folders.insert(folder.to_owned());
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             let path = entry.path();
             let Ok(kind) = entry.file_type() else {
@@ -258,6 +296,9 @@ fn is_left_out(folder: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
 
     const SOON: Duration = Duration::from_secs(20);
@@ -298,19 +339,19 @@ mod tests {
         };
         for _ in 1..OWN_AFTER {
             write(&made);
-            sources.built().unwrap();
+            sources.built();
             timeout(SOON, sources.changed()).await.unwrap().unwrap();
         }
         write(&made);
-        sources.built().unwrap();
+        sources.built();
         assert!(timeout(NEVER, sources.changed()).await.is_err());
         // What somebody changes meanwhile, and what somebody changes later, is seen.
         write(&made);
         write(&source);
-        sources.built().unwrap();
+        sources.built();
         timeout(SOON, sources.changed()).await.unwrap().unwrap();
         write(&made);
-        sources.built().unwrap();
+        sources.built();
         assert!(timeout(NEVER, sources.changed()).await.is_err());
         write(&made);
         timeout(SOON, sources.changed()).await.unwrap().unwrap();
@@ -329,18 +370,77 @@ mod tests {
             fs::write(&source, &text).unwrap();
         };
         for _ in 0..2 * OWN_AFTER {
-            sources.built().unwrap();
+            sources.built();
             save();
             timeout(SOON, sources.changed()).await.unwrap().unwrap();
         }
         for _ in 1..OWN_THOUGH_EDITED_AFTER {
             save();
-            sources.built().unwrap();
+            sources.built();
             timeout(SOON, sources.changed()).await.unwrap().unwrap();
         }
         save();
-        sources.built().unwrap();
+        sources.built();
         assert!(timeout(NEVER, sources.changed()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_watched_is_left_out() {
+        let home = tempfile::tempdir().unwrap();
+        let root = home.path();
+        fs::create_dir(root.join("src")).unwrap();
+        let mut sources = Sources::watch(vec![root.to_owned()]).unwrap();
+        // As if it had gone between being seen and being watched.
+        let gone = root.join("gone");
+        sources.seen.folders.insert(gone.clone());
+        assert!(!sources.follow());
+        assert!(!sources.watched.contains(&gone) && !sources.is_told);
+        // It is back, and nothing else is another: it is watched from now on.
+        fs::create_dir(&gone).unwrap();
+        assert!(timeout(NEVER, sources.changed()).await.is_err());
+        assert!(sources.watched.contains(&gone));
+        fs::write(gone.join("a.rs"), "1").unwrap();
+        timeout(SOON, sources.changed()).await.unwrap().unwrap();
+        // Neither does a root that was never there end it.
+        let nowhere = root.join("no/where.wasm");
+        let mut sources = Sources::watch(vec![nowhere.clone(), root.join("src")]).unwrap();
+        fs::write(root.join("src/a.rs"), "1").unwrap();
+        timeout(SOON, sources.changed()).await.unwrap().unwrap();
+    }
+
+    #[test]
+    fn too_many_folders_are_told_with_what_helps() {
+        let full = notify::Error::new(ErrorKind::MaxFilesWatch);
+        assert!(is_full(&full) && !is_gone(&full));
+        let told = not_watched(Path::new("a"), &full);
+        assert!(told.contains("fs.inotify.max_user_watches"), "{told}");
+        let denied = notify::Error::io(io::ErrorKind::PermissionDenied.into());
+        assert!(!is_full(&denied) && !is_gone(&denied));
+        assert!(not_watched(Path::new("a"), &denied).contains("a are not seen: "));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_never_quiet_holds_nobody_up() {
+        let home = tempfile::tempdir().unwrap();
+        let log = home.path().join("noise.log");
+        fs::write(&log, "").unwrap();
+        let mut sources = Sources::watch(vec![home.path().to_owned()]).unwrap();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let noise = std::thread::spawn({
+            let is_over = Arc::clone(&is_over);
+            move || {
+                let mut text = String::new();
+                while !is_over.load(Ordering::Relaxed) {
+                    text.push('.');
+                    fs::write(&log, &text).unwrap();
+                    std::thread::yield_now();
+                }
+            }
+        });
+        let changed = timeout(SOON, sources.changed()).await;
+        is_over.store(true, Ordering::Relaxed);
+        noise.join().unwrap();
+        changed.unwrap().unwrap();
     }
 
     #[tokio::test]
