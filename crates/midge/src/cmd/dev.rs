@@ -8,7 +8,8 @@
 
 mod sources;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,7 +66,7 @@ pub(super) struct Try {
 async fn first_build(config: &RunConfig) -> anyhow::Result<Sources> {
     let mut sources = Sources::watch(vec![config.path.clone()]).context("watch for changes")?;
     loop {
-        let built = build_all(config).await;
+        let built = build_all(config, None).await;
         sources.built();
         match built {
             Ok(()) => break,
@@ -78,14 +79,22 @@ async fn first_build(config: &RunConfig) -> anyhow::Result<Sources> {
     Ok(sources)
 }
 
-/// Builds all functions that have sources.
-async fn build_all(config: &RunConfig) -> anyhow::Result<()> {
+/// Builds the functions that have sources: all of them, or those that one of these files may be of.
+async fn build_all(config: &RunConfig, changed: Option<&BTreeSet<PathBuf>>) -> anyhow::Result<()> {
     if functions::is_component(&config.path) {
         return Ok(());
     }
-    let projects = functions::buildable(&config.path, &[]);
-    for project in projects.map_err(hinted)? {
-        if has_sources(&project) {
+    let projects = functions::buildable(&config.path, &[]).map_err(hinted)?;
+    let folders: Vec<_> = projects
+        .iter()
+        .map(|project| project.project.folder().to_owned())
+        .collect();
+    for project in projects {
+        let is_meant = changed.is_none_or(|files| {
+            let mut files = files.iter();
+            files.any(|file| may_be_of(project.project.folder(), &folders, file))
+        });
+        if is_meant && has_sources(&project) {
             // Compilers take their time, and workers may have something to say meanwhile.
             tokio::task::spawn_blocking(move || build::build(&project, Optimize::No))
                 .await
@@ -93,6 +102,13 @@ async fn build_all(config: &RunConfig) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether a file may be one of the sources in a folder: it is in there, or in the folder of no
+/// function, where what several share is.
+fn may_be_of(folder: &Path, folders: &[PathBuf], file: &Path) -> bool {
+    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    file.starts_with(folder) || !folders.iter().any(|folder| file.starts_with(folder))
 }
 
 /// A manifest may name what somebody else built.
@@ -109,6 +125,8 @@ fn tell(error: &anyhow::Error, then: &str) {
 /// Puts new revisions in place of those before.
 pub(super) struct Reloading {
     sources: Sources,
+    /// What changed since everything was built.
+    changed: BTreeSet<PathBuf>,
     config: RunConfig,
     cache: ArtifactCache,
     compiler: Compiler,
@@ -140,6 +158,7 @@ impl Reloading {
         let named = named.map(|serving| (serving.revision.function.clone(), serving));
         Self {
             sources,
+            changed: BTreeSet::new(),
             config,
             cache,
             compiler,
@@ -154,8 +173,9 @@ impl Reloading {
     /// Follows changes; resolves when that is not possible any more.
     pub(super) async fn follow(&mut self) -> String {
         loop {
-            if let Err(error) = self.sources.changed().await {
-                return format!("watch for changes: {error}");
+            match self.sources.changed().await {
+                Ok(mut changed) => self.changed.append(&mut changed),
+                Err(error) => return format!("watch for changes: {error}"),
             }
             if let Err(error) = self.reload().await {
                 tell(&error, "what served before goes on");
@@ -164,9 +184,10 @@ impl Reloading {
     }
 
     async fn reload(&mut self) -> anyhow::Result<()> {
-        let built = build_all(&self.config).await;
+        let built = build_all(&self.config, Some(&self.changed)).await;
         self.sources.built();
         built?;
+        self.changed.clear();
         let begun = Instant::now();
         let asked = Asked::read(&mut self.config)?;
         let prepared = prepare(
@@ -224,14 +245,16 @@ impl Reloading {
     /// Has a function served so by all workers. Says whether that is new.
     async fn put(&mut self, mut serving: Serving) -> anyhow::Result<bool> {
         let function = serving.revision.function.clone();
-        let before = self.serving.get(&function);
-        if let Some(before) = before {
+        let mut moves = true;
+        if let Some(before) = self.serving.get(&function) {
             serving.revision.number = before.revision.number;
             if *before == serving {
                 return Ok(false);
             }
             serving.revision.number = next(before.revision.number);
+            moves = before.revision.routes != serving.revision.routes;
         }
+        let routes = moves.then(|| serving.revision.routes.clone());
         let key = key(&serving.revision);
         let wanted = serving.clone().wanted(self.version);
         self.roster
@@ -244,6 +267,9 @@ impl Reloading {
             served
                 .context("the node is ending")?
                 .with_context(|| format!("serve {function}"))?;
+        }
+        for route in routes.into_iter().flatten() {
+            say::line(&format!("{route}  -> {function}"));
         }
         Ok(true)
     }
@@ -272,4 +298,23 @@ fn key(revision: &Revision) -> FunctionKey {
 /// There are more numbers than anybody saves a file.
 fn next(number: RevisionNumber) -> RevisionNumber {
     number.next().unwrap_or(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_of_the_function_it_lies_with_or_of_all() {
+        let folders = ["/p/a", "/p/b"].map(PathBuf::from);
+        let of_a = |file: &str| may_be_of(&folders[0], &folders, Path::new(file));
+        assert!(of_a("/p/a/main.c"));
+        assert!(!of_a("/p/b/main.c"));
+        assert!(of_a("/p/shared/list.h"));
+        assert!(of_a("/p/midge.toml"));
+        // With one that is built where the manifest lies, everything may be of that one.
+        let folders = ["/p", "/p/b"].map(PathBuf::from);
+        assert!(may_be_of(&folders[0], &folders, Path::new("/p/b/main.c")));
+        assert!(!may_be_of(&folders[1], &folders, Path::new("/p/a.c")));
+    }
 }

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use midge_testkit::http::{Answer, Client, get};
-use midge_testkit::{Midge, MidgeBuilder, process, wait_until};
+use midge_testkit::toolchain::{Tool, Toolchains, or_skip};
+use midge_testkit::{Midge, MidgeBuilder, Run, process, wait_until};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
@@ -96,6 +97,43 @@ async fn a_mistake_is_shown_and_changes_nothing() {
     fs::write(&manifest, sound).unwrap();
     write(folder.path(), &source("two"));
     wait_for(&midge, "two").await;
+}
+
+/// Building one takes seconds in some languages, and the other is what it was.
+#[tokio::test]
+async fn only_what_changed_is_built_again() {
+    let Some(path) = or_skip(Toolchains::shared().path(&[Tool::Zig])) else {
+        return;
+    };
+    let home = tempfile::tempdir().unwrap();
+    for name in ["a", "b"] {
+        let made = Run::of(BINARY, ["new", "c", name]).folder(home.path());
+        assert!(made.to_end().starts_with("exit: 0"));
+        fs::remove_file(home.path().join(name).join("midge.toml")).unwrap();
+    }
+    let function = |name: &str, route: &str| {
+        format!(
+            "[function.{name}]\ncomponent = \"{name}/build/{name}.wasm\"\nroutes = [\"{route}\"]\n"
+        )
+    };
+    let manifest = home.path().join("midge.toml");
+    fs::write(&manifest, function("a", "/hello/*") + &function("b", "/b")).unwrap();
+    let midge = MidgeBuilder::dev(BINARY, home.path()).env("PATH", path.to_str().unwrap());
+    let midge = midge.start();
+    let ask = async || get(midge.addr(), "/hello/you").await.unwrap().text();
+    let was = ask().await;
+    let source = home.path().join("a/main.c");
+    let text = fs::read_to_string(&source).unwrap();
+    let changed = text.replace(": \"Hello\"", ": \"Bye\"");
+    fs::write(&source, changed).unwrap();
+    wait_until("the change is served", || midge.said().contains("a is new"));
+    assert_eq!(ask().await, was.replace("Hello, ", "Bye, "));
+    let built = |name: &str| midge.said().matches(&format!("built {name} in")).count();
+    assert_eq!((built("a"), built("b")), (2, 1), "{}", midge.said());
+    // Where it answers is said when that changes, and the manifest is everybody's.
+    fs::write(&manifest, function("a", "/hello/*") + &function("b", "/c")).unwrap();
+    wait_until("the route is told", || midge.said().contains("/c  -> b"));
+    assert_eq!((built("a"), built("b")), (3, 2), "{}", midge.said());
 }
 
 /// A worker that is replaced begins with the cache; where that was wiped meanwhile, native code is

@@ -3,7 +3,8 @@
 //! The system says that something happened in a folder; what counts is whether a file is another
 //! than it was. So what editors write and take back starts nothing, and neither do the folders that
 //! tools fill. What else a build writes is found out: a file that is another after build upon build is
-//! made by them, unless somebody was seen to edit it.
+//! made by them, unless somebody was seen to edit it. Files that editors keep beside a source, logs,
+//! cases of `midge test` and what this command itself is written to are none.
 //!
 //! **Invariant:** a change that happens while a build runs is seen after it, and no build starts
 //! itself for ever. What cannot be watched is left out: serving goes on.
@@ -11,6 +12,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -30,6 +33,12 @@ const LEFT_OUT: &[&str] = &[
     "node_modules",
     "target",
 ];
+/// What ends the names of files that editors put beside a source, and of logs.
+const LEFT_OUT_ENDINGS: &[&str] = &["~", "#", ".swp", ".swx", ".log"];
+/// A name that Vim tries a folder with.
+const PROBE: &str = "4913";
+/// The folder of `midge test`, whose cases no build reads.
+const CASES: &str = "tests";
 /// Files whose changes are seen; a project with more is watched as far as that.
 const FILES_MAX: usize = 20_000;
 /// Builds in a row that have to change a file before it is taken for theirs.
@@ -38,7 +47,7 @@ const OWN_AFTER: u32 = 5;
 const OWN_THOUGH_EDITED_AFTER: u32 = 50;
 /// An editor saves in several steps: how long it has to be quiet.
 const QUIET: Duration = Duration::from_millis(20);
-/// ... and how long that is waited for: a log in the project is never quiet.
+/// ... and how long that is waited for: what writes on and on is never quiet.
 const QUIET_MAX: Duration = Duration::from_millis(500);
 
 /// The files of some folders, and what tells each from what it was.
@@ -58,8 +67,10 @@ pub(super) struct Sources {
     rewritten: BTreeMap<PathBuf, u32>,
     /// What was another while no build ran: somebody's doing.
     edited: BTreeSet<PathBuf>,
-    /// Whether something changed under a build that ended, and not by it.
-    is_behind: bool,
+    /// What changed under a build that ended, and not by it.
+    behind: BTreeSet<PathBuf>,
+    /// What this command writes to.
+    own: Vec<FileId>,
     watcher: RecommendedWatcher,
     watched: BTreeSet<PathBuf>,
     /// Whether somebody knows that not all is watched.
@@ -79,12 +90,14 @@ impl Sources {
             // One that is waiting already stands for all.
             tell.try_send(()).ok();
         })?;
+        let own = own_files();
         let mut sources = Self {
-            seen: Snapshot::of(&roots),
+            seen: Snapshot::of(&roots, &own),
+            own,
             roots,
             rewritten: BTreeMap::new(),
             edited: BTreeSet::new(),
-            is_behind: false,
+            behind: BTreeSet::new(),
             watcher,
             watched: BTreeSet::new(),
             is_told: false,
@@ -94,20 +107,20 @@ impl Sources {
         Ok(sources)
     }
 
-    /// Resolves when a file is another than it was when this resolved last.
+    /// The files that are others than they were when this resolved last, once there are any.
     ///
     /// # Errors
     ///
     /// The system does not tell of changes any more.
-    pub(super) async fn changed(&mut self) -> notify::Result<()> {
+    pub(super) async fn changed(&mut self) -> notify::Result<BTreeSet<PathBuf>> {
         loop {
-            let (changed, is_another) = self.look();
-            let has_changed = !changed.is_empty();
-            self.edited.extend(changed);
+            let (mut changed, is_another) = self.look();
+            self.edited.extend(changed.iter().cloned());
             self.edited
                 .retain(|file| self.seen.files.contains_key(file));
-            if has_changed || std::mem::take(&mut self.is_behind) {
-                return Ok(());
+            changed.append(&mut self.behind);
+            if !changed.is_empty() {
+                return Ok(changed);
             }
             if is_another {
                 // New folders are watched from now on; what came into them before is seen now.
@@ -129,13 +142,13 @@ impl Sources {
     pub(super) fn built(&mut self) {
         let (mut changed, _) = self.look();
         self.leave_out_rewritten(&mut changed);
-        self.is_behind |= !changed.is_empty();
+        self.behind.append(&mut changed);
     }
 
     /// The files that are others than they were at the last look, and whether anything is, or is
     /// watched that was not.
     fn look(&mut self) -> (BTreeSet<PathBuf>, bool) {
-        let now = Snapshot::of(&self.roots);
+        let now = Snapshot::of(&self.roots, &self.own);
         let changed = now.files_changed_since(&self.seen);
         let is_another = now != self.seen;
         if is_another {
@@ -235,13 +248,13 @@ fn not_watched(folder: &Path, error: &notify::Error) -> String {
 }
 
 impl Snapshot {
-    fn of(roots: &[PathBuf]) -> Self {
+    fn of(roots: &[PathBuf], own: &[FileId]) -> Self {
         let mut snapshot = Self::default();
         for root in roots {
             if root.is_dir() {
-                snapshot.add_folder(root);
+                snapshot.add_folder(root, own);
             } else {
-                snapshot.add_file(root);
+                snapshot.add_file(root, own);
                 // A file that is written anew is another one: its folder tells.
                 let folder = root.parent().filter(|folder| *folder != Path::new(""));
                 let folder = folder.unwrap_or(Path::new(".")).to_owned();
@@ -262,7 +275,7 @@ impl Snapshot {
         others.map(|(file, _)| file).chain(gone).cloned().collect()
     }
 
-    fn add_folder(&mut self, folder: &Path) {
+    fn add_folder(&mut self, folder: &Path, own: &[FileId]) {
         self.folders.insert(folder.to_owned());
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             let path = entry.path();
@@ -270,16 +283,17 @@ impl Snapshot {
                 continue;
             };
             if kind.is_dir() && !is_left_out(&path) {
-                self.add_folder(&path);
-            } else if kind.is_file() {
-                self.add_file(&path);
+                self.add_folder(&path, own);
+            } else if kind.is_file() && !is_no_source(&path) {
+                self.add_file(&path, own);
             }
         }
     }
 
-    fn add_file(&mut self, file: &Path) {
+    fn add_file(&mut self, file: &Path, own: &[FileId]) {
         if self.files.len() < FILES_MAX
             && let Ok(known) = fs::metadata(file)
+            && !own.contains(&id_of(&known))
         {
             let what = (known.modified().ok(), known.len());
             self.files.insert(file.to_owned(), what);
@@ -292,6 +306,39 @@ fn is_left_out(folder: &Path) -> bool {
     let is_tools = LEFT_OUT.iter().any(|left_out| name == *left_out);
     // `midge build` fills it.
     is_tools || folder.ends_with("wit/deps")
+}
+
+/// Whether a file is none that a build reads.
+fn is_no_source(file: &Path) -> bool {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let is_case = || {
+        let folder = file.parent().and_then(Path::file_name);
+        folder.is_some_and(|folder| folder == CASES) && name.ends_with(".toml")
+    };
+    // `.#name` is a lock of Emacs'.
+    name == PROBE
+        || name.starts_with(".#")
+        || LEFT_OUT_ENDINGS.iter().any(|end| name.ends_with(end))
+        || is_case()
+}
+
+/// A file under whichever name: its device and its number there.
+type FileId = (u64, u64);
+
+fn id_of(file: &fs::Metadata) -> FileId {
+    (file.dev(), file.ino())
+}
+
+/// The files that what this command says goes to: it would build for ever to say that it built.
+fn own_files() -> Vec<FileId> {
+    let (stdout, stderr) = (io::stdout(), io::stderr());
+    let streams = [stdout.as_fd(), stderr.as_fd()];
+    let files = streams.into_iter().filter_map(|stream| {
+        let file = fs::File::from(stream.try_clone_to_owned().ok()?);
+        let known = file.metadata().ok()?;
+        known.is_file().then(|| id_of(&known))
+    });
+    files.collect()
 }
 
 #[cfg(test)]
@@ -324,6 +371,33 @@ mod tests {
         timeout(SOON, sources.changed()).await.unwrap().unwrap();
         fs::remove_file(root.join("src/more/a.rs")).unwrap();
         timeout(SOON, sources.changed()).await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_no_build_reads_is_no_change() {
+        let home = tempfile::tempdir().unwrap();
+        let root = home.path();
+        fs::create_dir(root.join("tests")).unwrap();
+        let mut sources = Sources::watch(vec![root.to_owned()]).unwrap();
+        let said = fs::File::create(root.join("said.txt")).unwrap();
+        sources.own.push(id_of(&said.metadata().unwrap()));
+        for name in [
+            "main.go~",
+            ".main.go.swp",
+            "#main.go#",
+            ".#main.go",
+            "4913",
+            "a.log",
+            "tests/http.toml",
+            "said.txt",
+        ] {
+            fs::write(root.join(name), "1").unwrap();
+        }
+        assert!(timeout(NEVER, sources.changed()).await.is_err());
+        let source = root.join("tests/a.rs");
+        fs::write(&source, "1").unwrap();
+        let changed = timeout(SOON, sources.changed()).await.unwrap();
+        assert_eq!(changed.unwrap(), BTreeSet::from([source]));
     }
 
     #[tokio::test]
@@ -422,7 +496,7 @@ mod tests {
     #[tokio::test]
     async fn a_file_that_is_never_quiet_holds_nobody_up() {
         let home = tempfile::tempdir().unwrap();
-        let log = home.path().join("noise.log");
+        let log = home.path().join("noise.txt");
         fs::write(&log, "").unwrap();
         let mut sources = Sources::watch(vec![home.path().to_owned()]).unwrap();
         let is_over = Arc::new(AtomicBool::new(false));
