@@ -7,14 +7,21 @@
 //! is one that Midge reads, unless a comment in it says what to fill in. It is written by the TOML
 //! writer, keys and values alike: no text of the other manifest becomes a line of its own.
 
+mod tables;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+use std::str::FromStr;
 
-use midge_model::{EnvVar, FunctionName};
+use midge_model::{
+    BucketName, ComponentSource, EnvVar, FunctionName, HttpGrant, Manifest, NetGrant, Route,
+};
 use toml::{Table, Value};
 use toml_edit::{DocumentMut, InlineTable, Item, Table as TableOut};
+
+use self::tables::{list, pair, put, shown, strings, table_of, text, texts};
 
 /// The longest manifest that is read in bytes.
 pub const SPIN_BYTES_MAX: usize = 1 << 20;
@@ -22,9 +29,6 @@ pub const SPIN_BYTES_MAX: usize = 1 << 20;
 /// What templates of variables may come to, all together: a few hundred bytes, as a rule. A variable
 /// that is named a thousand times in each of a thousand others would else be more than any memory.
 const VALUES_BYTES_MAX: usize = 1 << 20;
-
-/// How much of a name is told: it is told with everything that the component lacks.
-const SHOWN_CHARS_MAX: usize = 64;
 
 /// A manifest of ours, and what it lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,6 +106,7 @@ pub fn from_spin(text: &str) -> Result<Imported, SpinError> {
         lacking: Vec::new(),
     };
     let components = import.components(&document)?;
+    let components = import.without_hidden(components);
     if components.is_empty() {
         return Err(SpinError::NoComponent);
     }
@@ -113,8 +118,12 @@ pub fn from_spin(text: &str) -> Result<Imported, SpinError> {
     }
     let mut manifest = DocumentMut::new();
     manifest.insert("function", Item::Table(functions));
+    let manifest = manifest.to_string();
+    if let Err(error) = Manifest::parse(&manifest) {
+        import.lacks(format!("what stands where it is refused: {error}"));
+    }
     Ok(Imported {
-        manifest: manifest.to_string(),
+        manifest,
         without_equivalent: import.lacking,
     })
 }
@@ -125,6 +134,8 @@ struct Component<'a> {
     name: String,
     table: &'a Table,
     routes: Vec<String>,
+    /// Whether something leads to it that nobody comes by from outside.
+    is_inner: bool,
 }
 
 /// What a template comes to.
@@ -143,7 +154,13 @@ impl<'a> Component<'a> {
             name: shown(name),
             table,
             routes: Vec::new(),
+            is_inner: false,
         }
+    }
+
+    /// Whether everybody would get to what nobody was to get to: here each function has an address.
+    fn is_hidden(&self) -> bool {
+        self.is_inner && self.routes.is_empty()
     }
 }
 
@@ -211,13 +228,44 @@ impl Import {
             self.lacks(format!(
                 "trigger `{kind}` of `{name}`: only `http` is known here"
             ));
+            component.is_inner = true;
             return;
         }
-        match trigger.get("route") {
-            Some(Value::String(route)) => component.routes.push(self::route(route)),
+        match trigger.get("route").and_then(Value::as_str).map(route) {
+            Some(route) => match route.parse::<Route>() {
+                Ok(_) => component.routes.push(route),
+                Err(error) => {
+                    component.is_inner = true;
+                    self.lacks(format!("route `{}` of `{name}`: {error}", shown(&route)));
+                }
+            },
             // Only called by others.
-            _ => self.lacks(format!("private route of `{name}`: it got its own path")),
+            None => component.is_inner = true,
         }
+    }
+
+    /// Those that somebody outside gets to.
+    fn without_hidden<'a>(
+        &mut self,
+        components: BTreeMap<FunctionName, Component<'a>>,
+    ) -> BTreeMap<FunctionName, Component<'a>> {
+        let (hidden, open): (BTreeMap<_, _>, BTreeMap<_, _>) = components
+            .into_iter()
+            .partition(|(_, component)| component.is_hidden());
+        for (function, Component { name, .. }) in hidden {
+            self.lacks(format!(
+                "`{name}`, which nobody gets to from outside: it was left out, for a function answers \
+                 at `/{function}/*`"
+            ));
+        }
+        for (function, Component { name, routes, .. }) in &open {
+            if routes.is_empty() {
+                self.lacks(format!(
+                    "no trigger of `{name}`: it answers at `/{function}/*`"
+                ));
+            }
+        }
+        open
     }
 
     /// The table of a function.
@@ -228,12 +276,20 @@ impl Import {
             name,
             table,
             routes,
+            ..
         }: &Component<'_>,
     ) -> Result<TableOut, SpinError> {
         let mut out = TableOut::new();
-        match &table["source"] {
-            Value::String(path) => put(&mut out, "component", text(path)),
-            other => {
+        match (&table["source"], pinned(&table["source"])) {
+            // What is somewhere else is not built here.
+            (_, Some(pinned)) => put(&mut out, "component", text(&pinned)),
+            (Value::String(path), _) => {
+                put(&mut out, "component", text(path));
+                if let Some(command) = build(table) {
+                    put(&mut out, "build", text(&command));
+                }
+            }
+            (other, _) => {
                 let url = other.get("url").and_then(Value::as_str);
                 let url = url.unwrap_or("its URL");
                 // A comment ends where its line does.
@@ -246,20 +302,11 @@ impl Import {
                 ));
             }
         }
-        if let Some(build) = table.get("build").and_then(Value::as_table)
-            && let Some(command) = build.get("command").and_then(Value::as_str)
-        {
-            let command = match build.get("workdir").and_then(Value::as_str) {
-                Some(folder) => format!("cd {folder} && {command}"),
-                None => command.to_owned(),
-            };
-            put(&mut out, "build", text(&command));
-        }
         if !routes.is_empty() {
             put(&mut out, "routes", list(routes));
         }
         let (env, secrets) = self.env(name, table)?;
-        let allow = self.allow(name, table, &secrets);
+        let allow = self.allow(name, table, &secrets)?;
         for (key, table) in [("env", env), ("allow", allow)] {
             if !table.is_empty() {
                 out.insert(key, Item::Table(table));
@@ -268,12 +315,15 @@ impl Import {
         for key in [
             "sqlite_databases",
             "ai_models",
+            "dependencies",
             "dependencies_inherit_configuration",
         ] {
-            if table
-                .get(key)
-                .is_some_and(|value| value.as_array().is_none_or(|list| !list.is_empty()))
-            {
+            let is_empty = |value: &Value| match value {
+                Value::Array(list) => list.is_empty(),
+                Value::Table(table) => table.is_empty(),
+                _ => false,
+            };
+            if table.get(key).is_some_and(|value| !is_empty(value)) {
                 self.lacks(format!("`{key}` of `{name}`"));
             }
         }
@@ -319,12 +369,23 @@ impl Import {
         }
     }
 
-    fn allow(&mut self, name: &str, table: &Table, secrets: &BTreeSet<String>) -> TableOut {
+    fn allow(
+        &mut self,
+        name: &str,
+        table: &Table,
+        secrets: &BTreeSet<String>,
+    ) -> Result<TableOut, SpinError> {
         let mut out = TableOut::new();
         let (mut http, mut tcp) = (Vec::new(), Vec::new());
-        for host in strings(table, "allowed_outbound_hosts") {
+        for template in strings(table, "allowed_outbound_hosts") {
+            let Filled::Value(host) = self.fill(&template)? else {
+                let template = shown(&template);
+                self.lacks(format!("outbound host `{template}` of `{name}`"));
+                continue;
+            };
             match host.split_once("://") {
-                Some((_, "self" | "self.alt")) => {
+                Some((_, to)) if is_inside(to) => {
+                    let host = shown(&host);
                     self.lacks(format!(
                         "`{host}` of `{name}`: functions do not call each other yet"
                     ));
@@ -337,10 +398,16 @@ impl Import {
                     ));
                     tcp.push(address.to_owned());
                 }
-                None => self.lacks(format!("outbound host `{host}` of `{name}`")),
+                None => {
+                    let host = shown(&host);
+                    self.lacks(format!("outbound host `{host}` of `{name}`"));
+                }
             }
         }
         let kv = strings(table, "key_value_stores");
+        let http = self.fitting::<HttpGrant>(name, http);
+        let tcp = self.fitting::<NetGrant>(name, tcp);
+        let kv = self.fitting::<BucketName>(name, kv);
         for (key, texts) in [("http", http), ("tcp", tcp), ("kv", kv)] {
             if !texts.is_empty() {
                 put(&mut out, key, list(&texts));
@@ -359,7 +426,20 @@ impl Import {
                 dirs.into_iter().collect::<toml_edit::Value>(),
             );
         }
-        out
+        Ok(out)
+    }
+
+    /// What can be granted so as it stands there.
+    fn fitting<T: FromStr<Err: Display>>(&mut self, name: &str, texts: Vec<String>) -> Vec<String> {
+        let mut fitting = texts;
+        fitting.retain(|text| match text.parse::<T>() {
+            Ok(_) => true,
+            Err(error) => {
+                self.lacks(format!("grant of `{}` to `{name}`: {error}", shown(text)));
+                false
+            }
+        });
+        fitting
     }
 
     fn dirs(&mut self, name: &str, table: &Table) -> Vec<InlineTable> {
@@ -444,6 +524,39 @@ fn defaults(document: &Table) -> BTreeMap<String, Option<String>> {
     each.collect()
 }
 
+/// The command line that builds a component, in the folder where it does.
+fn build(component: &Table) -> Option<String> {
+    let build = component.get("build")?.as_table()?;
+    let command = build.get("command")?.as_str()?;
+    Some(match build.get("workdir").and_then(Value::as_str) {
+        Some(folder) => format!("cd {} && {command}", word(folder)),
+        None => command.to_owned(),
+    })
+}
+
+/// A component on a web server with its digest is named as it is.
+fn pinned(source: &Value) -> Option<String> {
+    let text = |key| source.get(key).and_then(Value::as_str);
+    let (url, digest) = (text("url")?, text("digest")?);
+    let pinned = format!("{url}#sha256={}", digest.strip_prefix("sha256:")?);
+    pinned.parse::<ComponentSource>().ok().map(|_| pinned)
+}
+
+/// Whether what stands behind a scheme is another component of the same application.
+fn is_inside(to: &str) -> bool {
+    let host = to.split(['/', ':']).next().unwrap_or_default();
+    matches!(host, "self" | "self.alt") || host.ends_with(".spin.internal")
+}
+
+/// A word of a command line that a shell takes for one.
+fn word(text: &str) -> String {
+    let is_plain = |found: char| found.is_ascii_alphanumeric() || "._-/".contains(found);
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', "'\\''")),
+    }
+}
+
 /// `/users/:id/...` as `/users/{id}/*`.
 fn route(route: &str) -> String {
     let parts = route.split('/').map(|part| match part.strip_prefix(':') {
@@ -452,56 +565,4 @@ fn route(route: &str) -> String {
         None => part.to_owned(),
     });
     parts.collect::<Vec<_>>().join("/")
-}
-
-fn table_of<'a>(table: &'a Table, key: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
-    table
-        .get(key)
-        .and_then(Value::as_table)
-        .into_iter()
-        .flatten()
-}
-
-fn texts<'a>(table: &'a Table, key: &str) -> impl Iterator<Item = (&'a str, &'a str)> {
-    table_of(table, key).filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)))
-}
-
-fn strings(table: &Table, key: &str) -> Vec<String> {
-    let list = table
-        .get(key)
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten();
-    list.filter_map(|value| value.as_str().map(str::to_owned))
-        .collect()
-}
-
-fn shown(name: &str) -> String {
-    name.chars().take(SHOWN_CHARS_MAX).collect()
-}
-
-fn put(out: &mut TableOut, key: &str, value: impl Into<toml_edit::Value>) {
-    out.insert(key, toml_edit::value(value));
-}
-
-/// A text on one line: within one of several, a person would take `[function.x]` for what it is not.
-fn text(text: &str) -> toml_edit::Value {
-    if text.contains('\n') {
-        // The escapes of JSON are those of TOML, which wants one more.
-        let line = serde_json::Value::from(text).to_string();
-        let line = line.replace('\u{7f}', "\\u007F");
-        if let Ok(value) = line.parse() {
-            return value;
-        }
-    }
-    text.into()
-}
-
-fn list(texts: &[String]) -> toml_edit::Value {
-    texts.iter().map(|each| text(each)).collect()
-}
-
-fn pair(first: (&str, &str), second: (&str, &str)) -> InlineTable {
-    let pairs = [first, second].into_iter();
-    pairs.map(|(key, value)| (key, text(value))).collect()
 }

@@ -46,12 +46,12 @@ fn an_application_becomes_functions() {
         both = "{{ region }}-{{ api_key }}"
         [component.orders.build]
         command = "cargo build --target wasm32-wasip1 --release"
-        workdir = "orders"
+        workdir = "it's orders"
     "#;
     assert_snapshot!(check(text), @r#"
     [function.orders]
     component = "target/wasm32-wasip1/release/orders.wasm"
-    build = "cd orders && cargo build --target wasm32-wasip1 --release"
+    build = '''cd 'it'\''s orders' && cargo build --target wasm32-wasip1 --release'''
     routes = ["/orders/{id}/*"]
 
     [function.orders.env]
@@ -81,6 +81,83 @@ fn what_is_none_is_said() {
     assert_snapshot!(check("spin_manifest_version = 2"), @"there is no component with a source");
 }
 
+#[test]
+fn what_was_hidden_stays_hidden() {
+    let text = r#"
+        spin_manifest_version = 2
+        [[trigger.http]]
+        route = "/..."
+        component = "front"
+        [[trigger.http]]
+        route = { private = true }
+        component = "inner"
+        [[trigger.redis]]
+        channel = "news"
+        component = "worker"
+        [component.front]
+        source = "front.wasm"
+        allowed_outbound_hosts = ["http://inner.spin.internal"]
+        [component.inner]
+        source = "inner.wasm"
+        [component.worker]
+        source = "worker.wasm"
+        [component.lonely]
+        source = "lonely.wasm"
+    "#;
+    assert_snapshot!(check(text), @r#"
+    [function.front]
+    component = "front.wasm"
+    routes = ["/*"]
+
+    [function.lonely]
+    component = "lonely.wasm"
+    ---
+    - trigger `redis` of `worker`: only `http` is known here
+    - `inner`, which nobody gets to from outside: it was left out, for a function answers at `/inner/*`
+    - `worker`, which nobody gets to from outside: it was left out, for a function answers at `/worker/*`
+    - no trigger of `lonely`: it answers at `/lonely/*`
+    - `http://inner.spin.internal` of `front`: functions do not call each other yet
+    "#);
+}
+
+#[test]
+fn what_would_be_refused_is_left_out_and_said() {
+    let text = r#"
+        spin_manifest_version = 2
+        [variables]
+        db_host = { default = "db.example.com" }
+        open = { required = true }
+        [[trigger.http]]
+        route = "/a"
+        component = "a"
+        [component.a]
+        source = { url = "https://example.com/a.wasm", digest = "sha256:DIGEST" }
+        allowed_outbound_hosts = ["postgres://{{ db_host }}:5432", "https://{{ open }}", "redis://a b"]
+        key_value_stores = ["My_Store", "fine"]
+        [component.a.build]
+        command = "curl --output a.wasm https://example.com/a.wasm"
+        [component.a.dependencies]
+        "a:b/c" = { version = "1", package = "a:b" }
+    "#;
+    let text = text.replace("DIGEST", &midge_model::Digest::of(b"").hex());
+    assert_snapshot!(check(&text), @r#"
+    [function.a]
+    component = "https://example.com/a.wasm#sha256=e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    routes = ["/a"]
+
+    [function.a.allow]
+    tcp = ["db.example.com:5432"]
+    kv = ["fine"]
+    ---
+    - interface for `postgres` of `a`: `tcp` was granted
+    - outbound host `https://{{ open }}` of `a`
+    - interface for `redis` of `a`: `tcp` was granted
+    - grant of `a b` to `a`: grant `a b` has no port, write for example `a b:5432`, or `a b:*` for every port
+    - grant of `My_Store` to `a`: bucket `My_Store` is not 1 to 63 of `a`-`z`, `0`-`9`, `-` and `_`
+    - `dependencies` of `a`
+    "#);
+}
+
 /// A spin.toml with these lines in its only component.
 fn spin(lines: &str) -> String {
     format!("spin_manifest_version = 2\n[component.a]\nsource = \"a.wasm\"\n{lines}\n")
@@ -96,6 +173,7 @@ fn no_text_of_it_becomes_a_line_of_ours() {
     [function.a.env]
     D = "d\n[function.b]"
     ---
+    - no trigger of `a`: it answers at `/a/*`
     - variable `A = '1'
     [function.a.allow]
     dirs = [{ host = '/' }]
@@ -109,9 +187,6 @@ fn no_text_of_it_becomes_a_line_of_ours() {
     assert_snapshot!(imported.manifest, @r#"
     [function.a-b]
     component = "a-b.wasm" # download https://x/[function.evil]build = 'id'
-
-    [function.a-b.allow]
-    kv = ["x\"]\nhttp = ['*://*']"]
     "#);
 }
 

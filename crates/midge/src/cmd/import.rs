@@ -41,6 +41,12 @@ pub(super) fn run(args: &ImportArgs) -> anyhow::Result<Ending> {
             .with_context(|| format!("write `{}`", out.display()))
             .map_err(|error| with_hint(error, "--out FILE, or `--out -` for stdout"))?;
         say::data(&format!("{}\n", out.display()))?;
+        if out.parent() != path.parent() {
+            say::warning(&format!(
+                "paths in it are as they stand in {}, and not beside it",
+                path.display()
+            ));
+        }
     }
     for lacking in &imported.without_equivalent {
         say::warning(&format!("no equivalent here: {lacking}"));
