@@ -29,8 +29,9 @@ pub(crate) fn read(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
         return Err(too_large());
     }
     let mut bytes = Vec::new();
-    let bounded = File::open(path)?.take(bytes_max.saturating_add(1));
-    { bounded }.read_to_end(&mut bytes)?;
+    let file = File::open(path)?;
+    file.take(bytes_max.saturating_add(1))
+        .read_to_end(&mut bytes)?;
     match bytes.len() as u64 > bytes_max {
         true => Err(too_large()),
         false => Ok(bytes),
