@@ -117,6 +117,45 @@ fn what_cannot_be_built_is_said() {
 
     hint: write `build = "…"` into midge.toml, or begin with `midge new`
     "#);
+    write("c/main.c", "");
+    assert_snapshot!(build("c/main.c"), @"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: `c/main.c` is neither a folder nor a manifest
+
+    hint: midge build c
+    ");
+    assert_snapshot!(build("nowhere"), @"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: read `nowhere`: No such file or directory (os error 2)
+
+    hint: midge build FOLDER, with a midge.toml or sources in it
+    ");
+    fs::create_dir(folder.path().join("bare")).unwrap();
+    assert_snapshot!(build("bare"), @r#"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: folder `bare` has no `midge.toml`
+
+    hint: begin with `midge new`, or write a midge.toml there:
+        [function.hello]
+        component = "hello.wasm"
+        build = "…"
+    "#);
+    write("js/package.json", "{ \"main\": \"a.js\" }");
+    write("js/a.js", "");
+    assert_snapshot!(build("js"), @"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: `node` is not on PATH, and JavaScript is built with it
+
+    hint: install Node.js 20 or newer
+    ");
     write("go/go.mod", "module a\n");
     assert_snapshot!(build("go"), @r"
     exit: 1

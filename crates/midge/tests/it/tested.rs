@@ -554,6 +554,8 @@ fn what_cannot_be_run_is_refused_with_what_to_do() {
     error: no case of . has `nothing of this` in its name
     ");
     assert!(test(site.path(), &["another"]).contains("shop: asks another server"));
+    let by_file = test(site.path(), &["tests/shop.toml"]);
+    assert!(by_file.contains("shop: asks another server"), "{by_file}");
     write(&site, "tests/shop.toml", "[[case]]\nnme = \"n\"\n");
     assert_snapshot!(test(site.path(), &[]), @"
     exit: 1
@@ -562,6 +564,7 @@ fn what_cannot_be_run_is_refused_with_what_to_do() {
     error: tests/shop.toml: line 2, column 1: unknown key `nme` in [[case]], did you mean `name`?
     ");
     let unbuilt = Site::written("[function.shop]\ncomponent = \"build/shop.wasm\"\n");
+    write(&unbuilt, "main.c", "");
     write(&unbuilt, "tests/shop.toml", ASKS);
     assert_snapshot!(test(unbuilt.path(), &[]), @"
     exit: 1
@@ -569,6 +572,6 @@ fn what_cannot_be_run_is_refused_with_what_to_do() {
     --- stderr
     error: function shop: there is no `./build/shop.wasm`
 
-    hint: midge build, or midge test --build
+    hint: midge build
     ");
 }
