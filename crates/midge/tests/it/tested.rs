@@ -1,6 +1,7 @@
 //! `midge test`: cases against functions that are what they are.
 
 mod bodies;
+mod update;
 
 use std::fs;
 use std::path::Path;
@@ -409,95 +410,6 @@ body-matches = "^error"
 "#;
     let site = site("http02-kv.wasm", "", cases);
     assert!(test(site.path(), &[]).starts_with("exit: 0\n"));
-}
-
-/// Cases of which the first and the last can be rewritten.
-const WRONG: &str = r#"# The top.
-
-[[case]]
-name = "all of it" # not that
-request = "GET /?env=A&env=B"
-[case.expect]
-status = 201 # this
-headers = { Content-Type = "text/html" }
-body = "one" # and this
-[case.given]
-env = { A = "1" }
-
-[[case]]
-name = "a pattern"
-request = "GET /?env=A"
-expect = { status = 500, body-matches = "never" }
-
-[[case]]
-name = "nothing yet"
-request = "GET /?env=A"
-"#;
-
-#[test]
-fn an_update_changes_what_differs_and_nothing_else() {
-    let site = site("http02-probe.wasm", "", WRONG);
-    assert_snapshot!(test(site.path(), &["--update"]), @r#"
-    exit: 1
-    --- stdout
-    diff shop: all of it
-         status: expected 201, got 200
-         header content-type: expected "text/html", got "text/plain; charset=utf-8"
-         body: - expected, + got
-           @@ -1 +1,2 @@
-           -one
-           \ No newline at end of file
-           +ok 1
-           +error none
-    diff shop: a pattern
-         status: expected 500, got 200
-         body: expected something like /never/, got "error none\n"
-    diff shop: nothing yet
-         nothing is expected yet; `midge test --update` writes down what comes
-    --- stderr
-    what came is written into tests/shop.toml
-    2 passed, 1 failed, 2 updated
-    "#);
-    assert_snapshot!(read(&site, "tests/shop.toml"), @r#"
-    # The top.
-
-    [[case]]
-    name = "all of it" # not that
-    request = "GET /?env=A&env=B"
-    [case.expect]
-    status = 200 # this
-    headers = { Content-Type = "text/plain; charset=utf-8" }
-    body = """
-    ok 1
-    error none
-    """ # and this
-    [case.given]
-    env = { A = "1" }
-
-    [[case]]
-    name = "a pattern"
-    request = "GET /?env=A"
-    expect = { status = 200, body-matches = "never" }
-
-    [[case]]
-    name = "nothing yet"
-    request = "GET /?env=A"
-
-    [case.expect]
-    status = 200
-    headers = { content-type = "text/plain; charset=utf-8" }
-    body = "error none\n"
-    "#);
-    assert_snapshot!(test(site.path(), &["--update"]), @r#"
-    exit: 1
-    --- stdout
-    ok   shop: all of it
-    diff shop: a pattern
-         body: expected something like /never/, got "error none\n"
-    ok   shop: nothing yet
-    --- stderr
-    2 passed, 1 failed
-    "#);
 }
 
 #[test]
