@@ -34,6 +34,6 @@ pub use self::metadata::Metadata;
 pub use self::project::Project;
 pub use self::recipe::{Plan, plan};
 pub use self::spin::{Imported, SPIN_BYTES_MAX, SpinError, from_spin};
-pub use self::step::Step;
+pub use self::step::{Step, quoted};
 pub use self::templates::{Template, TemplateError, Written, templates, templates_in};
 pub use self::wrap::component_of_reactor;

@@ -3,11 +3,21 @@
 //! **Invariant:** a program is started by its path and words, never through a shell, unless the
 //! manifest's own command line asks for one.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::error::BuildError;
+
+/// A word as a shell reads it back: in quotes, where it would be more than one or mean something.
+pub fn quoted(word: &str) -> Cow<'_, str> {
+    let is_plain = |letter: char| letter.is_alphanumeric() || "_-./:=@%+,".contains(letter);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => Cow::Borrowed(word),
+        false => Cow::Owned(format!("'{}'", word.replace('\'', r"'\''"))),
+    }
+}
 
 /// A command, and where it runs.
 #[derive(Debug, Clone)]
@@ -59,10 +69,10 @@ impl Step {
         let envs = self
             .envs
             .iter()
-            .map(|(name, value)| format!("{name}={}", value.to_string_lossy()));
+            .map(|(name, value)| format!("{name}={}", quoted(&value.to_string_lossy())));
         let words = std::iter::once(program)
             .chain(self.args.iter().map(OsString::as_os_str))
-            .map(|word| word.to_string_lossy().into_owned());
+            .map(|word| quoted(&word.to_string_lossy()).into_owned());
         envs.chain(words).collect::<Vec<_>>().join(" ")
     }
 
@@ -90,5 +100,24 @@ impl Step {
             command: self.line(),
             status,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_can_be_typed_as_it_is_shown() {
+        let step = Step::new("/usr/bin/printf", Path::new("/"))
+            .args(["%s\\n", "plain.c", "two words", "it's", "", "$HOME", "*"])
+            .env("WHERE", "/a b");
+        assert_eq!(
+            step.line(),
+            r"WHERE='/a b' printf '%s\n' plain.c 'two words' 'it'\''s' '' '$HOME' '*'"
+        );
+        let typed = Command::new("/bin/sh").args(["-c", &step.line()]).output();
+        let shown = String::from_utf8(typed.unwrap().stdout).unwrap();
+        assert_eq!(shown, "plain.c\ntwo words\nit's\n\n$HOME\n*\n");
     }
 }

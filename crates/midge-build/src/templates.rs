@@ -3,8 +3,9 @@
 //! In texts and file names `{{name}}` becomes the function's name and `{{name_snake}}` the same as
 //! an identifier. A file `gitignore` is written as `.gitignore`.
 //!
-//! **Invariant:** nothing that is there is written over: a folder with something in it is refused.
-//! Of templates of one's own no link is followed, and none is read but the one that is written.
+//! **Invariant:** nothing that is there is written over: a folder with something in it is refused,
+//! unless it is what a new repository has and no file of the project is among it. Of templates of
+//! one's own no link is followed, and none is read but the one that is written.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -63,6 +64,12 @@ pub enum TemplateError {
         /// The folder of the new project.
         folder: PathBuf,
     },
+    /// A file of the project is there.
+    #[error("`{}` is there already", .file.display())]
+    InTheWay {
+        /// Which one.
+        file: PathBuf,
+    },
     /// A template of one's own that is too much.
     #[error("template `{}` has more than {FILES_MAX} files, one of more than {FILE_BYTES_MAX} bytes, or {FILES_BYTES_MAX} bytes together", .folder.display())]
     TooMuch {
@@ -89,19 +96,19 @@ impl Template {
     /// There is something in the folder, the template is too much, or a file could not be read or
     /// written.
     pub fn write(&self, name: &FunctionName, folder: &Path) -> Result<Written, TemplateError> {
-        let is_empty = fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none());
-        if !is_empty {
-            let folder = folder.to_owned();
-            return Err(TemplateError::NotEmpty { folder });
-        }
         let from = self.files()?;
-        let mut files = Vec::with_capacity(from.len());
-        for (path, bytes) in &from {
+        let named = from.iter().map(|(path, bytes)| {
             let path = PathBuf::from(filled(&path.display().to_string(), name));
             let path = match path.file_name() {
                 Some(file) if file == "gitignore" => path.with_file_name(".gitignore"),
                 _ => path,
             };
+            (path, bytes)
+        });
+        let named: Vec<_> = named.collect();
+        check_room(folder, named.iter().map(|(path, _)| path))?;
+        let mut files = Vec::with_capacity(named.len());
+        for (path, bytes) in named {
             let file = folder.join(&path);
             let parent = file.parent().unwrap_or(folder);
             fs::create_dir_all(parent).map_err(failed("make", parent))?;
@@ -131,6 +138,35 @@ impl Template {
                 Ok(gathering.files)
             }
         }
+    }
+}
+
+/// Refuses a folder with more in it than a new repository has, and one with a file of the project.
+fn check_room<'a>(
+    folder: &Path,
+    mut files: impl Iterator<Item = &'a PathBuf>,
+) -> Result<(), TemplateError> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Ok(());
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let is_usual = [".git", ".gitignore"].contains(&&*name)
+            || ["README", "LICENSE"]
+                .iter()
+                .any(|usual| name.starts_with(usual));
+        if !is_usual {
+            let folder = folder.to_owned();
+            return Err(TemplateError::NotEmpty { folder });
+        }
+    }
+    // A link that leads nowhere is there, too: writing would follow it.
+    match files.find(|file| folder.join(file).symlink_metadata().is_ok()) {
+        Some(file) => Err(TemplateError::InTheWay {
+            file: folder.join(file),
+        }),
+        None => Ok(()),
     }
 }
 
@@ -320,6 +356,30 @@ mod tests {
         fs::write(home.path().join("mine.txt"), "mine").unwrap();
         let error = templates()[0].write(&name("a"), home.path()).unwrap_err();
         assert!(matches!(error, TemplateError::NotEmpty { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_new_repository_has_room_where_no_file_is_in_the_way() {
+        let home = tempfile::tempdir().unwrap();
+        fs::create_dir(home.path().join(".git")).unwrap();
+        fs::write(home.path().join("LICENSE-MIT"), "mine").unwrap();
+        fs::write(home.path().join("README.md"), "mine").unwrap();
+        let template = &templates()[0];
+        let error = template.write(&name("a"), home.path()).unwrap_err();
+        let TemplateError::InTheWay { file } = error else {
+            panic!("{error}")
+        };
+        assert_eq!(file, home.path().join("README.md"));
+        assert_eq!(
+            fs::read_dir(home.path()).unwrap().count(),
+            3,
+            "none was written"
+        );
+        fs::remove_file(&file).unwrap();
+        symlink("nowhere", &file).unwrap();
+        assert!(template.write(&name("a"), home.path()).is_err(), "a link");
+        fs::remove_file(file).unwrap();
+        template.write(&name("a"), home.path()).unwrap();
     }
 
     #[test]

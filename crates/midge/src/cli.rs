@@ -15,6 +15,7 @@ mod project;
 mod secret;
 mod serve;
 mod share;
+mod tips;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -69,7 +70,6 @@ Signals:
 /// Runs WebAssembly functions: one binary, each request in a sandbox of its own.
 #[derive(Debug, Parser)]
 #[command(name = "midge", version, styles = STYLES, max_term_width = 100)]
-#[command(disable_help_subcommand = true)]
 pub(crate) struct Args {
     /// What to do.
     #[command(subcommand)]

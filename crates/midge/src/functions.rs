@@ -15,21 +15,22 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use midge_build::quoted;
 use midge_model::{
     ComponentSource, ComponentSourceError, Digest, FunctionName, GrantConflict, Grants, Isolation,
     LimitError, Limits, MANIFEST_BYTES_MAX, Manifest, ManifestError, NamespaceName,
     PinnedComponent, Policy, Revision, Route, RouteConflict, RouteTable, SecretText,
 };
 
-pub(crate) use self::projects::{Buildable, buildable};
+pub(crate) use self::projects::{Buildable, buildable, check_built};
 pub(crate) use self::written::Written;
-use crate::cmd::fault::Hint;
+use crate::cmd::fault::{Hint, with_hint};
 use crate::components::Component;
 use crate::config::Overrides;
 use crate::regular;
 
 /// The name of a manifest inside a folder.
-const MANIFEST: &str = "midge.toml";
+pub(crate) const MANIFEST: &str = "midge.toml";
 
 /// A function before its component was looked into.
 #[derive(Debug, Clone)]
@@ -96,9 +97,19 @@ pub(crate) enum FunctionsError {
         function: FunctionName,
         path: PathBuf,
     },
+    /// A single file, which nothing says how to build of.
+    #[error("`{}` is neither a folder nor a manifest", path.display())]
+    NoProject { path: PathBuf },
     /// Nobody said how it is built, and more than one could be meant by the folder.
     #[error("nothing says how function {function} is built")]
     Unbuildable { function: FunctionName },
+    /// A component that was not built yet, as a rule.
+    #[error("function {function}: there is no `{}`", file.display())]
+    NotBuilt {
+        function: FunctionName,
+        file: PathBuf,
+        hint: String,
+    },
     /// Requests that two functions would answer.
     #[error("functions {first} and {second}")]
     Routes {
@@ -115,20 +126,43 @@ impl Hint for FunctionsError {
 }
 
 impl FunctionsError {
+    /// The error with what to type instead of what was typed for this command.
+    pub(crate) fn hinted_for(self, command: &str) -> anyhow::Error {
+        match self.hint_for(command) {
+            Some(hint) => with_hint(self.into(), hint),
+            None => self.into(),
+        }
+    }
+
     /// What to type instead of what was typed for this command.
     pub(crate) fn hint_for(&self, command: &str) -> Option<String> {
         match self {
-            Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => Some(format!(
-                "midge {command} FILE.wasm, or a folder with a {MANIFEST}"
+            Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Some(match command {
+                    "build" => format!("midge build FOLDER, with a {MANIFEST} or sources in it"),
+                    _ => format!("midge {command} FILE.wasm, or a folder with a {MANIFEST}"),
+                })
+            }
+            Self::NoManifest { .. } if command == "build" => Some(format!(
+                "begin with `midge new`, or write a {MANIFEST} there:\n    \
+                 [function.hello]\n    component = \"hello.wasm\"\n    build = \"…\""
             )),
+            Self::NoProject { path } => Some(match path.parent() {
+                Some(folder) if folder != Path::new("") => {
+                    format!("midge build {}", quoted(&folder.to_string_lossy()))
+                }
+                _ => "midge build".to_owned(),
+            }),
             Self::NoManifest { path } => Some(format!(
                 "name a file, as in `midge {command} {}`, or write a {MANIFEST} there:\n    \
                  [function.hello]\n    component = \"hello.wasm\"",
-                path.join("hello.wasm").display(),
+                quoted(&path.join("hello.wasm").to_string_lossy()),
             )),
             Self::Manifest { source, .. } => source.hint(),
             Self::Elsewhere(error) => error.hint(),
-            Self::Folder { path, .. } => Some(format!("mkdir -p {}", path.display())),
+            Self::Folder { path, .. } => {
+                Some(format!("mkdir -p {}", quoted(&path.to_string_lossy())))
+            }
             Self::Routes { .. } => {
                 Some("give one of them another path, method or host in `routes`".to_owned())
             }
@@ -136,6 +170,7 @@ impl FunctionsError {
                 "write `build = \"…\"` into [function.{function}], or keep its sources in a folder \
                  `{function}` beside the manifest"
             )),
+            Self::NotBuilt { hint, .. } => Some(hint.clone()),
             Self::Read { .. }
             | Self::Unknown { .. }
             | Self::ManifestTooLong { .. }
@@ -245,6 +280,11 @@ pub(crate) fn is_component(path: &Path) -> bool {
 }
 
 impl Function {
+    /// Its name, and where its component is.
+    pub(crate) fn component(&self) -> (&FunctionName, &Component) {
+        (&self.name, &self.component)
+    }
+
     /// The revision that this function is, once its bytes are known.
     pub(crate) fn revision(&self, digest: Digest) -> Revision {
         Revision {

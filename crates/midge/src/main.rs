@@ -39,8 +39,6 @@ mod worker;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 use crate::cli::Args;
 use crate::cmd::fault;
 
@@ -54,7 +52,8 @@ const CODE_USAGE: u8 = 2;
 const CODE_REFUSED: u8 = 1;
 
 fn main() -> ExitCode {
-    let args = match Args::try_parse() {
+    let typed: Vec<_> = std::env::args_os().collect();
+    let args = match Args::typed(&typed) {
         Ok(args) => args,
         Err(usage) => return show_usage(&usage),
     };

@@ -61,7 +61,7 @@ impl Hint for PrepareError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                Some("build the component first, or correct `component` in midge.toml".to_owned())
+                Some("correct `component` in midge.toml".to_owned())
             }
             Self::Fetch { source, .. } => source.hint(),
             Self::Inspect { source, .. } => source.hint(),

@@ -9,7 +9,7 @@ use crate::error::BuildError;
 use crate::language::Language;
 use crate::project::Project;
 use crate::step::Step;
-use crate::tools::{NPM, find};
+use crate::tools::{NODE, NPM, find};
 
 /// The engine that componentize-js puts into each component is built for this WASI.
 const WASI_OF_ENGINE: &str = "0.2.10";
@@ -56,6 +56,8 @@ fn source(project: &Project, usual: &[&str]) -> Result<PathBuf, BuildError> {
 /// Installs the project's packages if nobody did.
 pub(super) fn install(project: &Project, language: Language) -> Result<Vec<Step>, BuildError> {
     let folder = project.folder();
+    // What npm installs is started by it.
+    NODE.step(language, folder)?;
     if folder.join("node_modules").is_dir() {
         return Ok(Vec::new());
     }

@@ -56,6 +56,8 @@ enum Problem {
         "ends in a number, which some read as an address; write the address that is meant, such as `192.0.2.1`"
     )]
     Number,
+    #[error("is a URL, write its host only{}", with_host(.0))]
+    Url(String),
     #[error("has the port `:{0}`, leave it out")]
     Port(String),
     #[error("has {0:?} at position {1}, a host is letters, digits, `-`, `_` and `.`")]
@@ -143,9 +145,24 @@ impl fmt::Display for HostName {
     }
 }
 
+/// The host in what follows the scheme of a URL, for a message, if there is one.
+fn with_host(rest: &str) -> String {
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
+    match parse(without_port(host)) {
+        Ok(host) => format!(": `{host}`"),
+        Err(_) => String::new(),
+    }
+}
+
 fn parse(text: &str) -> Result<HostName, Problem> {
     if text.is_empty() {
         return Err(Problem::Empty);
+    }
+    if let Some((_, rest)) = text.split_once("://") {
+        return Err(Problem::Url(rest.to_owned()));
     }
     if let Some(inner) = text.strip_prefix('[') {
         return parse_v6(inner.strip_suffix(']').ok_or(Problem::NotIpv6)?);

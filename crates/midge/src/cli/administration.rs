@@ -19,6 +19,9 @@ use crate::control_url::ControlUrl;
 /// The most entries of the audit log that are printed at once.
 const ENTRIES_MAX: i64 = 100_000;
 
+/// The least that a token is good for; its end is told in seconds.
+const LIFE_MIN: Duration = Duration::from_secs(1);
+
 /// `midge token`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct TokenArgs {
@@ -54,7 +57,7 @@ pub(crate) struct TokenCreateArgs {
     pub(crate) namespace: Option<NamespaceName>,
 
     /// How long it is good for [default: until it is revoked].
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = life)]
     pub(crate) expires_in: Option<Duration>,
 
     /// The most that functions may be granted that its bearer deploys.
@@ -367,6 +370,14 @@ fn store_folder(text: &str) -> Result<PathBuf, String> {
     PathBuf::from_str(path).map_err(|error| error.to_string())
 }
 
+/// How long a token is good for. One that ends before it can be used would only look like one.
+fn life(text: &str) -> Result<Duration, String> {
+    match parse_duration(text).map_err(|error| error.to_string())? {
+        life if life < LIFE_MIN => Err("a token is good for `1s` at least".to_owned()),
+        life => Ok(life),
+    }
+}
+
 /// A name for people: one line, and not without end.
 fn name(text: &str) -> Result<String, String> {
     if text.is_empty() || text.len() > TOKEN_NAME_BYTES_MAX {
@@ -376,4 +387,21 @@ fn name(text: &str) -> Result<String, String> {
         return Err("a name has no control characters".to_owned());
     }
     Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_lives_for_a_second_at_least() {
+        assert_eq!(life("1s"), Ok(LIFE_MIN));
+        for none in ["0s", "999ms"] {
+            assert_eq!(
+                life(none),
+                Err("a token is good for `1s` at least".to_owned())
+            );
+        }
+        assert!(life("soon").is_err());
+    }
 }

@@ -35,6 +35,7 @@ pub(crate) struct KvGetArgs {
     pub(crate) bucket: BucketName,
 
     /// Which key.
+    #[arg(value_parser = key)]
     pub(crate) key: String,
 
     /// Where.
@@ -49,6 +50,7 @@ pub(crate) struct KvSetArgs {
     pub(crate) bucket: BucketName,
 
     /// Which key.
+    #[arg(value_parser = key)]
     pub(crate) key: String,
 
     /// The value; `@FILE` for what is in a file, `-` for stdin.
@@ -82,6 +84,7 @@ pub(crate) struct KvDeleteArgs {
     pub(crate) bucket: BucketName,
 
     /// Which key; everything in the bucket without one.
+    #[arg(value_parser = key)]
     pub(crate) key: Option<String>,
 
     /// Forget everything in a bucket without asking.
@@ -91,4 +94,32 @@ pub(crate) struct KvDeleteArgs {
     /// Where.
     #[command(flatten)]
     pub(crate) scope: ScopeArgs,
+}
+
+/// An empty key would leave a path of the control API that means something else.
+fn key(text: &str) -> Result<String, String> {
+    match text {
+        "" => Err("a key is not empty".to_owned()),
+        key => Ok(key.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use crate::cli::Args;
+
+    #[test]
+    fn an_empty_key_is_bad_usage() {
+        for rest in [
+            &["get", "b", ""][..],
+            &["set", "b", "", "v"],
+            &["delete", "b", ""],
+        ] {
+            let error = Args::try_parse_from(["midge", "kv"].iter().chain(rest)).unwrap_err();
+            let error = error.to_string();
+            assert!(error.contains("a key is not empty"), "{error}");
+        }
+    }
 }

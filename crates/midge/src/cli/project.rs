@@ -94,7 +94,7 @@ A case:
 #[derive(Debug, clap::Args)]
 #[command(after_help = TEST_EXAMPLES)]
 pub(crate) struct TestArgs {
-    /// A `midge.toml`, a folder with one, or a component.
+    /// A `midge.toml`, a folder with one, a component, or a file of cases.
     #[arg(default_value = ".")]
     pub(crate) path: PathBuf,
 

@@ -24,7 +24,8 @@ impl Hint for BuildError {
 
 /// Builds what was typed.
 pub(super) fn run(args: &BuildArgs) -> anyhow::Result<Ending> {
-    let functions = functions::buildable(&args.path, &args.functions).map_err(hinted)?;
+    let functions = functions::buildable(&args.path, &args.functions);
+    let functions = functions.map_err(|error| error.hinted_for("build"))?;
     let optimize = match args.optimize {
         true => Optimize::WasmOpt,
         false => Optimize::No,

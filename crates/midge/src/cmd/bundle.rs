@@ -14,10 +14,11 @@ use midge_sandbox::{Import, Inspection};
 
 use super::Ending;
 use super::deploy::package;
-use super::fault::{Hint, hinted, with_hint};
+use super::fault::{Hint, hinted};
 use crate::cli::BundleArgs;
 use crate::components::Fetching;
-use crate::{config, functions, say};
+use crate::functions::{self, Written};
+use crate::{config, say};
 
 impl Hint for LayoutError {
     fn hint(&self) -> Option<String> {
@@ -68,12 +69,11 @@ pub(super) async fn artifacts(
     command: &str,
 ) -> anyhow::Result<Vec<(String, Artifact)>> {
     let created = config::source_date().map_err(hinted)?;
-    let source = functions::source(path).map_err(|error| match error.hint_for(command) {
-        Some(hint) => with_hint(error.into(), hint),
-        None => error.into(),
-    })?;
+    let source = functions::source(path).map_err(|error| error.hinted_for(command))?;
     let mut made = Vec::new();
-    for function in package::chosen(source.functions, named)? {
+    let chosen = package::chosen(source.functions, named)?;
+    functions::check_built(path, chosen.iter().map(Written::component)).map_err(hinted)?;
+    for function in chosen {
         let name = function.name.to_string();
         let component = package::component(&function.component, fetching).await;
         let in_function = || format!("function {name}");

@@ -9,9 +9,10 @@ use super::Ending;
 use super::fault::hinted;
 use crate::cli::CompileArgs;
 use crate::config::{self, Overrides};
+use crate::functions::{self, Function};
 use crate::prepare::{Prepared, prepare};
 use crate::supervisor::{Compiler, Progress, SHOWN_AFTER, WALL_TIME_MAX};
-use crate::{functions, log, say};
+use crate::{log, say};
 
 /// Compiles what is not in the cache yet.
 pub(super) fn run(args: CompileArgs) -> anyhow::Result<Ending> {
@@ -20,6 +21,8 @@ pub(super) fn run(args: CompileArgs) -> anyhow::Result<Ending> {
     let cache_dir = config::cache_dir(args.cache).map_err(hinted)?;
     let functions =
         functions::read(&args.path, &Overrides::default(), &Policy::operator()).map_err(hinted)?;
+    let components = functions.iter().map(Function::component);
+    functions::check_built(&args.path, components).map_err(hinted)?;
     let (cache, sandbox) = super::open_cache(&cache_dir)?;
     let compiler = Compiler {
         cache_dir,

@@ -23,7 +23,7 @@ use self::package::Package;
 use self::progress::Progress;
 use super::Ending;
 use super::fault::{hinted, with_hint};
-use super::session::{self, Session};
+use super::session::Session;
 use crate::cli::DeployArgs;
 use crate::components::Fetching;
 use crate::config::Target;

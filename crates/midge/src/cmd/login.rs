@@ -7,11 +7,11 @@ use std::io::{BufRead as _, Read as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use midge_api::WhoAmI;
+use midge_api::{ClientError, ErrorCode, WhoAmI};
 use midge_model::SecretText;
 
 use super::Ending;
-use super::fault::hinted;
+use super::fault::{hinted, with_hint};
 use super::session::Session;
 use crate::cli::LoginArgs;
 use crate::config::{Target, contexts_file, environment_token};
@@ -41,7 +41,7 @@ pub(super) fn run(args: LoginArgs) -> anyhow::Result<Ending> {
     };
     let who = Session::open(target)?.run(async |session| {
         let who = session.client.whoami().await;
-        who.map_err(|error| session.fault(error))
+        who.map_err(|error| refused(session, error))
     })?;
     let name = name.unwrap_or_else(|| url.authority().to_owned());
     let known = format!("logged in to {url} as {}; context {name}", sentence(&who));
@@ -56,6 +56,22 @@ pub(super) fn run(args: LoginArgs) -> anyhow::Result<Ending> {
     contexts.save(&path).map_err(hinted)?;
     say::line(&known);
     Ok(Ending::Done)
+}
+
+/// Who has no token cannot be told to log in: that is what was typed.
+fn refused(session: &Session, error: ClientError) -> anyhow::Error {
+    let is_unknown = error
+        .problem()
+        .is_some_and(|problem| problem.is(ErrorCode::Unauthenticated));
+    let error = session.fault(error);
+    if !is_unknown {
+        return error;
+    }
+    with_hint(
+        error,
+        "who has one already makes another with `midge token create NAME --role deployer`;\n    \
+         the first stands in `admin.token`, in the folder of the node's store",
+    )
 }
 
 /// The token; none where nothing was given, for a node that asks for none.

@@ -133,6 +133,11 @@ fn text(line: &LogLine) -> String {
     let LogLine {
         at, stream, line, ..
     } = line;
+    // A refusal says itself what it is.
+    let line = match line.strip_prefix(stream.as_str()) {
+        Some(rest) if stream == "denied" => rest.trim_start_matches([':', ' ']),
+        _ => line,
+    };
     format!("{at} {revision} {request} {stream} {line}")
 }
 
@@ -155,5 +160,11 @@ mod tests {
             line: "ready".to_owned(),
         };
         assert_snapshot!(text(&line), @"2026-11-22T14:00:00.123Z r1 0192 stdout ready");
+        let denied = LogLine {
+            stream: "denied".to_owned(),
+            line: "denied: GET http://a.test/: no http grant covers it".to_owned(),
+            ..line
+        };
+        assert_snapshot!(text(&denied), @"2026-11-22T14:00:00.123Z r1 0192 denied GET http://a.test/: no http grant covers it");
     }
 }

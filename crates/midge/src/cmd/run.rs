@@ -30,7 +30,7 @@ use super::dev::{Reloading, Serving, Try};
 use super::fault::hinted;
 use crate::cli::RunArgs;
 use crate::config::{self, RunConfig, TlsPaths};
-use crate::functions::Function;
+use crate::functions::{self, Function};
 use crate::learn::Learned;
 use crate::log::{Format, LogConfig};
 use crate::observed::Observed;
@@ -73,6 +73,8 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<Ending> {
 pub(super) async fn serve(mut config: RunConfig, tried: Option<Try>) -> anyhow::Result<Ending> {
     let asked = Asked::read(&mut config)?;
     check_tls(config.tls.as_ref())?;
+    let components_named = asked.functions.iter().map(Function::component);
+    functions::check_built(&config.path, components_named).map_err(hinted)?;
     let powers = powers(&config, &asked, tried.as_ref())?;
     let kept = keep_values(config.kv_dir.as_deref())?;
     let (cache, sandbox) = super::open_cache(&config.cache_dir)?;

@@ -34,7 +34,6 @@ use self::touched::Snapshot;
 use super::Ending;
 use super::fault::{hinted, with_hint};
 use crate::cli::{CacheArgs, TestArgs};
-use crate::components::Component;
 use crate::config::{self, Overrides};
 use crate::functions::{self, Function};
 use crate::log::LogConfig;
@@ -80,7 +79,8 @@ pub(super) fn run(args: TestArgs) -> anyhow::Result<Ending> {
         return Err(nothing_planned(&asked, &files));
     }
     if asked.args.build {
-        for function in functions::buildable(&asked.path, &[]).map_err(hinted)? {
+        let functions = functions::buildable(&asked.path, &[]);
+        for function in functions.map_err(|error| error.hinted_for("test"))? {
             super::build::build(&function, Optimize::No)?;
         }
     }
@@ -140,9 +140,13 @@ struct Asked {
 }
 
 impl Asked {
-    /// One word that leads nowhere is a filter, where this folder has a manifest.
-    fn of(args: TestArgs) -> Self {
+    /// One word that leads nowhere is a filter, where this folder has a manifest; a file of cases is
+    /// about the functions that it lies with.
+    fn of(mut args: TestArgs) -> Self {
         let here = Path::new(".");
+        if let Some(project) = tested_by(&args.path) {
+            args.cases.push(std::mem::replace(&mut args.path, project));
+        }
         let is_place = ComponentSource::is_place(&args.path.to_string_lossy());
         let is_path = is_place || args.path.exists() || args.path == here;
         if !is_path && args.filter.is_none() && functions::manifest_at(here).is_ok() {
@@ -159,6 +163,21 @@ impl Asked {
             args,
         }
     }
+}
+
+/// The folder with the manifest whose cases are in this file.
+fn tested_by(file: &Path) -> Option<PathBuf> {
+    let tests = file
+        .parent()
+        .filter(|tests| tests.ends_with(files::FOLDER))?;
+    let project = match tests.parent()? {
+        above if above == Path::new("") => Path::new("."),
+        above => above,
+    };
+    let is_case_file = file.is_file()
+        && file.extension().is_some_and(|it| it == "toml")
+        && !file.ends_with(functions::MANIFEST);
+    (is_case_file && functions::manifest_at(project).is_ok()).then(|| project.to_owned())
 }
 
 fn nothing_planned(asked: &Asked, files: &[CaseFile]) -> anyhow::Error {
@@ -179,16 +198,10 @@ fn nothing_planned(asked: &Asked, files: &[CaseFile]) -> anyhow::Error {
 fn stage(asked: &Asked, log: &LogConfig) -> anyhow::Result<Stage> {
     let policy = Policy::operator();
     let read = functions::read(&asked.path, &Overrides::default(), &policy);
-    let functions = read.map_err(|error| {
-        let hint = error.hint_for("test");
-        let error = anyhow::Error::new(error);
-        match hint {
-            Some(hint) => with_hint(error, hint),
-            None => error,
-        }
-    })?;
+    let functions = read.map_err(|error| error.hinted_for("test"))?;
     policy::check(&policy, &functions).map_err(hinted)?;
-    check_built(&functions)?;
+    let components = functions.iter().map(Function::component);
+    functions::check_built(&asked.path, components).map_err(hinted)?;
     let cache_dir = config::cache_dir(CacheArgs {
         cache_dir: asked.args.cache.cache_dir.clone(),
     })
@@ -217,22 +230,6 @@ fn stage(asked: &Asked, log: &LogConfig) -> anyhow::Result<Stage> {
         },
         tmp_dir: config::temporary_folder(),
     })
-}
-
-/// A component that is not there was not built yet, as a rule.
-fn check_built(functions: &[Function]) -> anyhow::Result<()> {
-    for function in functions {
-        if let Component::File(path) = &function.component
-            && !path.exists()
-        {
-            let (name, path) = (&function.name, path.display());
-            return Err(with_hint(
-                anyhow::anyhow!("function {name}: there is no `{path}`"),
-                "midge build, or midge test --build",
-            ));
-        }
-    }
-    Ok(())
 }
 
 /// What each function was seen to use, over all cases.

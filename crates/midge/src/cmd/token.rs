@@ -36,7 +36,7 @@ fn create(args: TokenCreateArgs) -> anyhow::Result<Ending> {
         name: args.name,
         role: args.role,
         namespace: args.namespace,
-        expires_in_s: args.expires_in.map(|life| life.as_secs().max(1)),
+        expires_in_s: args.expires_in.map(|life| life.as_secs()),
         policy: args.policy.as_deref().map(policy).transpose()?,
     };
     let target = Target::new(&args.node).map_err(hinted)?;

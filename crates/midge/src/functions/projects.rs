@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use midge_build::{Language, Project};
+use midge_build::{Language, Project, quoted};
 use midge_model::FunctionName;
 
 use super::{FunctionsError, MANIFEST, Source, source};
@@ -36,6 +36,11 @@ pub(crate) fn buildable(
         return Ok(vec![without_manifest(path)]);
     }
     let Source { folder, functions } = source(path)?;
+    let is_file = |function: &super::Written| matches!(function.component, Component::File(_));
+    if folder.is_none() && functions.iter().any(is_file) {
+        let path = path.to_owned();
+        return Err(FunctionsError::NoProject { path });
+    }
     let folder = folder.unwrap_or_default();
     let unknown = names
         .iter()
@@ -73,6 +78,40 @@ pub(crate) fn buildable(
     wanted
         .filter_map(|function| place(function).transpose())
         .collect()
+}
+
+/// Refuses functions whose component is a file that is not there.
+///
+/// # Errors
+///
+/// The first of them, with how the functions at `path` are built, if anything there says it.
+pub(crate) fn check_built<'a>(
+    path: &Path,
+    functions: impl IntoIterator<Item = (&'a FunctionName, &'a Component)>,
+) -> Result<(), FunctionsError> {
+    for (function, component) in functions {
+        if let Component::File(file) = component
+            && !file.exists()
+        {
+            return Err(FunctionsError::NotBuilt {
+                function: function.clone(),
+                file: file.clone(),
+                hint: how_to_build(path, function),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn how_to_build(path: &Path, function: &FunctionName) -> String {
+    let projects = buildable(path, std::slice::from_ref(function)).unwrap_or_default();
+    let has_sources =
+        |it: &Buildable| it.line.is_some() || Language::of(it.project.folder()).is_some();
+    match projects.iter().any(has_sources) {
+        true if path == Path::new(".") => "midge build".to_owned(),
+        true => format!("midge build {}", quoted(&path.to_string_lossy())),
+        false => format!("correct `component` in {MANIFEST}, or say with `build` how it is made"),
+    }
 }
 
 fn without_manifest(folder: &Path) -> Buildable {

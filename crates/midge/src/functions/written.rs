@@ -38,6 +38,11 @@ pub(crate) struct Written {
 }
 
 impl Written {
+    /// Its name, and where its component is.
+    pub(crate) fn component(&self) -> (&FunctionName, &Component) {
+        (&self.name, &self.component)
+    }
+
     /// A function that only has a component.
     pub(super) fn single(component: Component) -> Self {
         Self {

@@ -29,6 +29,8 @@ const LANGUAGES: &str = "docs/guide/languages.md";
 
 /// The sections that all languages share, in order.
 const SHARED: [&str; 3] = ["Test it", "Run it", "Deploy it"];
+/// The section that is about a function beside the first.
+const SECOND: &str = "A second one";
 /// Requests whose median is the warm latency.
 const WARM: usize = 11;
 
@@ -105,8 +107,20 @@ fn no_section_is_left_out() {
     let tested = include_str!("guide.rs");
     for heading in Page::read(LANGUAGES).headings() {
         let is_tested = tested.contains(&format!("walk(\"{heading}\""));
-        assert!(is_tested || SHARED.contains(&heading), "{heading}");
+        let is_for_all = SHARED.contains(&heading) || heading == SECOND;
+        assert!(is_tested || is_for_all, "{heading}");
     }
+}
+
+#[test]
+fn a_second_function() {
+    let Some(path) = or_skip(Toolchains::shared().path(&[Tool::Zig])) else {
+        return;
+    };
+    let page = Page::read(LANGUAGES);
+    let sections = ["C", "Deploy it", SECOND];
+    let steps = sections.map(|section| page.section(section));
+    Terminal::new(path).follow_all(steps.into_iter().flatten());
 }
 
 #[test]

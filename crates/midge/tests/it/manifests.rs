@@ -123,9 +123,9 @@ fn a_component_that_is_not_built_yet_is_named() {
     exit: 1
     --- stdout
     --- stderr
-    error: function x: read `./x.wasm`: No such file or directory (os error 2)
+    error: function x: there is no `./x.wasm`
 
-    hint: build the component first, or correct `component` in midge.toml
+    hint: correct `component` in midge.toml, or say with `build` how it is made
     ");
 }
 

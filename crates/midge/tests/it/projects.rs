@@ -36,6 +36,8 @@ fn a_template_is_written_and_nothing_written_over() {
     --- stdout
     --- stderr
     error: `shop` is there and not empty
+
+    hint: another name, or another folder with --out FOLDER
     ");
 }
 
@@ -52,7 +54,7 @@ fn names_in_a_template_stay_on_their_lines() {
     assert_snapshot!(listed, @r"
     exit: 0
     --- stdout
-    a�[2J  Clears �[2Jit.
+    a�[2J  Clears �[2Jit
     --- stderr
     ");
     let written = midge_in(
@@ -70,6 +72,43 @@ fn names_in_a_template_stay_on_their_lines() {
 }
 
 #[test]
+fn a_project_goes_into_a_folder_that_is_there() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("My Shop");
+    fs::create_dir_all(folder.join(".git")).unwrap();
+    assert_snapshot!(midge_in(&folder, &["new", "py", "."]), @"
+    exit: 0
+    --- stdout
+    ./.gitignore
+    ./README.md
+    ./app.py
+    ./midge.toml
+    ./requirements.txt
+    ./tests/http.toml
+    ./web.py
+    ./wit/world.wit
+    --- stderr
+    my-shop is in .: `midge build .`, then `midge run .`
+    ");
+    let manifest = fs::read_to_string(folder.join("midge.toml")).unwrap();
+    assert!(manifest.contains("[function.my-shop]"), "{manifest}");
+    let other = ["new", "c++", "shop", "--out", "My Shop/x y"];
+    let text = midge_in(home.path(), &other);
+    assert!(text.contains("`midge build 'My Shop/x y'`"), "{text}");
+    fs::create_dir_all(home.path().join("mine")).unwrap();
+    fs::write(home.path().join("mine/README.md"), "mine").unwrap();
+    assert_snapshot!(midge_in(home.path(), &["new", "c", "mine"]), @"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: `mine/README.md` is there already
+
+    hint: move `mine/README.md` away, or write into another folder with --out FOLDER
+    ");
+    assert_eq!(fs::read_dir(home.path().join("mine")).unwrap().count(), 1);
+}
+
+#[test]
 fn what_cannot_be_begun_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let new = |words: &[&str]| midge_in(folder.path(), &[&["new"], words].concat());
@@ -79,7 +118,7 @@ fn what_cannot_be_begun_is_said() {
     --- stderr
     error: no template is called `rusty`
 
-    hint: midge new rust NAME
+    hint: midge new rust shop
     ");
     assert_snapshot!(new(&["rust", "Shop!"]), @r"
     exit: 1
@@ -155,6 +194,52 @@ fn what_cannot_be_built_is_said() {
     --- stdout
     --- stderr
     error: `two` has no function c
+    ");
+}
+
+#[test]
+fn what_is_no_project_or_lacks_its_tools_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let build = |path: &str| midge_in(folder.path(), &["build", path]);
+    let write = |path: &str, text: &str| write(folder.path(), path, text);
+    write("c/main.c", "");
+    assert_snapshot!(build("c/main.c"), @"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: `c/main.c` is neither a folder nor a manifest
+
+    hint: midge build c
+    ");
+    assert_snapshot!(build("nowhere"), @"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: read `nowhere`: No such file or directory (os error 2)
+
+    hint: midge build FOLDER, with a midge.toml or sources in it
+    ");
+    fs::create_dir(folder.path().join("bare")).unwrap();
+    assert_snapshot!(build("bare"), @r#"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: folder `bare` has no `midge.toml`
+
+    hint: begin with `midge new`, or write a midge.toml there:
+        [function.hello]
+        component = "hello.wasm"
+        build = "…"
+    "#);
+    write("js/package.json", "{ \"main\": \"a.js\" }");
+    write("js/a.js", "");
+    assert_snapshot!(build("js"), @"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: `node` is not on PATH, and JavaScript is built with it
+
+    hint: install Node.js 20 or newer
     ");
 }
 

@@ -1,6 +1,7 @@
 //! `midge test`: cases against functions that are what they are.
 
 mod bodies;
+mod update;
 
 use std::fs;
 use std::path::Path;
@@ -411,95 +412,6 @@ body-matches = "^error"
     assert!(test(site.path(), &[]).starts_with("exit: 0\n"));
 }
 
-/// Cases of which the first and the last can be rewritten.
-const WRONG: &str = r#"# The top.
-
-[[case]]
-name = "all of it" # not that
-request = "GET /?env=A&env=B"
-[case.expect]
-status = 201 # this
-headers = { Content-Type = "text/html" }
-body = "one" # and this
-[case.given]
-env = { A = "1" }
-
-[[case]]
-name = "a pattern"
-request = "GET /?env=A"
-expect = { status = 500, body-matches = "never" }
-
-[[case]]
-name = "nothing yet"
-request = "GET /?env=A"
-"#;
-
-#[test]
-fn an_update_changes_what_differs_and_nothing_else() {
-    let site = site("http02-probe.wasm", "", WRONG);
-    assert_snapshot!(test(site.path(), &["--update"]), @r#"
-    exit: 1
-    --- stdout
-    diff shop: all of it
-         status: expected 201, got 200
-         header content-type: expected "text/html", got "text/plain; charset=utf-8"
-         body: - expected, + got
-           @@ -1 +1,2 @@
-           -one
-           \ No newline at end of file
-           +ok 1
-           +error none
-    diff shop: a pattern
-         status: expected 500, got 200
-         body: expected something like /never/, got "error none\n"
-    diff shop: nothing yet
-         nothing is expected yet; `midge test --update` writes down what comes
-    --- stderr
-    what came is written into tests/shop.toml
-    2 passed, 1 failed, 2 updated
-    "#);
-    assert_snapshot!(read(&site, "tests/shop.toml"), @r#"
-    # The top.
-
-    [[case]]
-    name = "all of it" # not that
-    request = "GET /?env=A&env=B"
-    [case.expect]
-    status = 200 # this
-    headers = { Content-Type = "text/plain; charset=utf-8" }
-    body = """
-    ok 1
-    error none
-    """ # and this
-    [case.given]
-    env = { A = "1" }
-
-    [[case]]
-    name = "a pattern"
-    request = "GET /?env=A"
-    expect = { status = 200, body-matches = "never" }
-
-    [[case]]
-    name = "nothing yet"
-    request = "GET /?env=A"
-
-    [case.expect]
-    status = 200
-    headers = { content-type = "text/plain; charset=utf-8" }
-    body = "error none\n"
-    "#);
-    assert_snapshot!(test(site.path(), &["--update"]), @r#"
-    exit: 1
-    --- stdout
-    ok   shop: all of it
-    diff shop: a pattern
-         body: expected something like /never/, got "error none\n"
-    ok   shop: nothing yet
-    --- stderr
-    2 passed, 1 failed
-    "#);
-}
-
 #[test]
 fn a_report_and_records_say_the_same() {
     let site = site(
@@ -554,6 +466,8 @@ fn what_cannot_be_run_is_refused_with_what_to_do() {
     error: no case of . has `nothing of this` in its name
     ");
     assert!(test(site.path(), &["another"]).contains("shop: asks another server"));
+    let by_file = test(site.path(), &["tests/shop.toml"]);
+    assert!(by_file.contains("shop: asks another server"), "{by_file}");
     write(&site, "tests/shop.toml", "[[case]]\nnme = \"n\"\n");
     assert_snapshot!(test(site.path(), &[]), @"
     exit: 1
@@ -562,6 +476,7 @@ fn what_cannot_be_run_is_refused_with_what_to_do() {
     error: tests/shop.toml: line 2, column 1: unknown key `nme` in [[case]], did you mean `name`?
     ");
     let unbuilt = Site::written("[function.shop]\ncomponent = \"build/shop.wasm\"\n");
+    write(&unbuilt, "main.c", "");
     write(&unbuilt, "tests/shop.toml", ASKS);
     assert_snapshot!(test(unbuilt.path(), &[]), @"
     exit: 1
@@ -569,6 +484,6 @@ fn what_cannot_be_run_is_refused_with_what_to_do() {
     --- stderr
     error: function shop: there is no `./build/shop.wasm`
 
-    hint: midge build, or midge test --build
+    hint: midge build
     ");
 }

@@ -59,6 +59,9 @@ fn what_others_would_decode_is_no_host() {
     assert_snapshot!(check("[::1"), @"error: host `[::1` is not an IPv6 address, write for example `[2001:db8::1]`");
     assert_snapshot!(check("[example.com]"), @"error: host `[example.com]` is not an IPv6 address, write for example `[2001:db8::1]`");
     assert_snapshot!(check("[1.2.3.4]"), @"error: host `[1.2.3.4]` is not an IPv6 address, write for example `[2001:db8::1]`");
+    assert_snapshot!(check("http://example.com:80/y?z"), @"error: host `http://example.com:80/y?z` is a URL, write its host only: `example.com`");
+    assert_snapshot!(check("https://a@[::1]/"), @"error: host `https://a@[::1]/` is a URL, write its host only: `[::1]`");
+    assert_snapshot!(check("http:///"), @"error: host `http:///` is a URL, write its host only");
     assert_snapshot!(check("example.com:80"), @"error: host `example.com:80` has the port `:80`, leave it out");
     assert_snapshot!(check("a\nb"), @r"error: host `a\nb` has '\n' at position 1, a host is letters, digits, `-`, `_` and `.`");
 }

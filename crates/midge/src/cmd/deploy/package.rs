@@ -41,11 +41,9 @@ pub(crate) async fn read(
     message: Option<&str>,
     fetching: &Fetching,
 ) -> anyhow::Result<Vec<Package>> {
-    let source = functions::source(path).map_err(|error| match error.hint_for("deploy") {
-        Some(hint) => with_hint(error.into(), hint),
-        None => error.into(),
-    })?;
+    let source = functions::source(path).map_err(|error| error.hinted_for("deploy"))?;
     let functions = chosen(source.functions, named)?;
+    functions::check_built(path, functions.iter().map(Written::component)).map_err(hinted)?;
     let mut packages = Vec::with_capacity(functions.len());
     for written in functions {
         let name = written.name.clone();
@@ -221,9 +219,9 @@ mod tests {
 
     #[test]
     fn a_component_that_is_not_there_is_named() {
-        assert_snapshot!(check(TWO, &[]), @r"
-        error: function other: read `FOLDER/other.wasm`: No such file or directory (os error 2)
-        hint: none
+        assert_snapshot!(check(TWO, &[]), @"
+        error: function other: there is no `FOLDER/other.wasm`
+        hint: correct `component` in midge.toml, or say with `build` how it is made
         ");
     }
 

@@ -2,12 +2,15 @@
 //!
 //! **Invariant:** bytes go up before anything refers to them, and only if the node lacks them.
 
-use midge_api::{Client, Deployed, Upload};
-use midge_model::NamespaceName;
+use std::cell::Cell;
+
+use midge_api::{Client, ClientError, Deployed, ErrorCode, Upload};
+use midge_model::{FunctionName, NamespaceName};
 
 use super::package::Package;
 use super::progress::Progress;
-use super::session;
+use crate::cmd::fault::{hint_of, with_hint};
+use crate::cmd::session;
 
 /// Deploys it. To repeat this is safe: what is there already is found to be there.
 ///
@@ -35,8 +38,32 @@ pub(super) async fn send(
         put.map_err(|error| session::fault(client, error))?;
     }
     let _step = progress.wait(function);
-    session::write(client, async |options| {
-        client.deploy(namespace, function, request, &options).await
-    })
-    .await
+    let is_taken = Cell::new(false);
+    let deployed = session::write(client, async |options| {
+        let deployed = client.deploy(namespace, function, request, &options).await;
+        let problem = deployed.as_ref().err().and_then(ClientError::problem);
+        is_taken.set(problem.is_some_and(|problem| problem.is(ErrorCode::RouteTaken)));
+        deployed
+    });
+    match deployed.await {
+        Err(error) if is_taken.get() => Err(with_ways_out(error, namespace, function)),
+        deployed => deployed,
+    }
+}
+
+/// What the node says of the route, and how a function is reached without it: at a host of its own,
+/// whatever its routes, or in a namespace that knows nothing of this one's.
+fn with_ways_out(
+    error: anyhow::Error,
+    namespace: &NamespaceName,
+    function: &FunctionName,
+) -> anyhow::Error {
+    let hint = hint_of(&error).unwrap_or_default().to_owned();
+    let ways = format!(
+        "or leave `routes` out: then {function} answers below /{function}/, where its code sees the \
+         whole path,\n    \
+         and at its own host from the root on, as in http://{function}.{namespace}.localhost:8080/\n    \
+         or deploy it into another namespace: midge deploy -n NAMESPACE"
+    );
+    with_hint(error, format!("{hint}\n    {ways}"))
 }

@@ -46,6 +46,10 @@ const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOS
 const LOCAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 const HOST_HERE: &str = "localhost:8080";
 
+/// What a refusal says where no server answers in the case, or none any more. What guests write
+/// begins with the name of its stream, so that no guest says the same.
+const LACKS: [&str; 2] = ["below [[case.given.http]]", "write one more into `answers`"];
+
 /// What all cases share; nothing of it changes.
 pub(super) struct Stage {
     pub(super) functions: Vec<Function>,
@@ -77,6 +81,15 @@ pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+}
+
+impl Act {
+    /// Whether a request that its grants allow was refused because nothing in the case answers it.
+    pub(super) fn lacks_stand_in(&self) -> bool {
+        let says_so = |line: &str| LACKS.iter().any(|lack| line.contains(lack));
+        let is_lack = |line: &String| line.starts_with("denied: ") && says_so(line);
+        self.log.iter().any(is_lack)
+    }
 }
 
 impl Stage {

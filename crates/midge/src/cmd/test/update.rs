@@ -1,7 +1,8 @@
 //! Expectations rewritten to what came, where they stand.
 //!
 //! Decides what of a case is rewritten: what differs, and nothing else. A pattern is its author's to
-//! change, and a case in which the function gave no answer has nothing to write down.
+//! change, and a case in which the function gave no answer has nothing to write down. Nor has one in
+//! which a server that it asked has no answer in the case: what came is about that.
 //!
 //! **Invariant:** comments, order and spelling of all that did not differ stay as they were.
 
@@ -15,6 +16,7 @@ use super::act::Reply;
 use super::compare::{header_text, subset};
 use super::files::{CaseFile, Planned};
 use crate::cmd::fault::hinted;
+use crate::say;
 
 mod json;
 
@@ -43,6 +45,13 @@ pub(super) fn update(
                 continue;
             };
             if reply.not_expected(&planned.case.expect).is_some() {
+                continue;
+            }
+            if verdict.act.lacks_stand_in() {
+                say::line(&format!(
+                    "{} stays as it is: a server that it asked has no answer in the case",
+                    planned.name()
+                ));
                 continue;
             }
             let case = case(&mut document, planned.index)

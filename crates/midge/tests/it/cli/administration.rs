@@ -114,13 +114,14 @@ fn who_logged_in_needs_no_environment() {
     let url = node.midge.control();
     let plain = |args: &[&str]| node.prepare_bare(args);
     let wrong = plain(&["login", &url]).stdin(b"mdg_wrong\n");
-    assert_snapshot!(node.shown(wrong), @r"
+    assert_snapshot!(node.shown(wrong), @"
     exit: 1
     --- stdout
     --- stderr
     error: a token is needed that is known, not expired and not revoked
 
-    hint: midge login CONTROL
+    hint: who has one already makes another with `midge token create NAME --role deployer`;
+        the first stands in `admin.token`, in the folder of the node's store
     ");
     let token = format!("{}\n", node.token());
     let login = plain(&["login", &url, "--name", "here"]).stdin(token.as_bytes());

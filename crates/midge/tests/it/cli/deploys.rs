@@ -262,3 +262,49 @@ fn the_first_failure_stops_a_deploy_and_says_what_is_there() {
     --- stderr
     ");
 }
+
+#[tokio::test]
+async fn a_route_that_is_taken_is_refused_with_the_ways_out() {
+    let node = Node::start();
+    let all = ("http02-tiny.wasm", "routes = [\"/*\"]");
+    let first = Site::of(&[("greeter", all.0, all.1)]);
+    let path = first.path().to_string_lossy().into_owned();
+    assert!(node.run(&["deploy", &path]).starts_with("exit: 0\n"));
+    let second = Site::of(&[("shouter", all.0, all.1)]);
+    let path = second.path().to_string_lossy().into_owned();
+    assert_snapshot!(node.run(&["deploy", &path]), @"
+    exit: 1
+    --- stdout
+    --- stderr
+    new        shouter  http://ADDR/
+      + route  /*
+      ! route `/*` matches the same requests as `/*` of function `greeter`
+    error: deploy shouter: route `/*` matches the same requests as `/*` of function `greeter`
+
+    hint: change it, or remove it from `greeter`
+        or leave `routes` out: then shouter answers below /shouter/, where its code sees the whole path,
+        and at its own host from the root on, as in http://shouter.default.localhost:8080/
+        or deploy it into another namespace: midge deploy -n NAMESPACE
+    ");
+    // The first of the ways.
+    let hosted = Site::of(&[("shouter", all.0, "")]);
+    let path = hosted.path().to_string_lossy().into_owned();
+    assert!(node.run(&["deploy", &path]).starts_with("exit: 0\n"));
+}
+
+#[test]
+fn what_is_not_built_is_said_before_anything_is_sent() {
+    let node = Node::start();
+    let site = Site::written("[function.shop]\ncomponent = \"build/shop.wasm\"\n");
+    std::fs::write(site.path().join("main.c"), "").unwrap();
+    let path = site.path().to_string_lossy().into_owned();
+    let text = node.run(&["deploy", &path]).replace(&path, "FOLDER");
+    assert_snapshot!(text, @"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: function shop: there is no `FOLDER/build/shop.wasm`
+
+    hint: midge build FOLDER
+    ");
+}

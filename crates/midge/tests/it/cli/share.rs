@@ -540,11 +540,13 @@ fn what_cannot_be_bundled_is_told() {
         component = "hello.wasm"
     "#);
     home.write("component = \"hello.wasm\"");
-    assert_snapshot!(home.run(&["bundle"]), @r"
+    assert_snapshot!(home.run(&["bundle"]), @"
     exit: 1
     --- stdout
     --- stderr
-    error: function hello: read `./hello.wasm`: No such file or directory (os error 2)
+    error: function hello: there is no `./hello.wasm`
+
+    hint: correct `component` in midge.toml, or say with `build` how it is made
     ");
     let file = fixture("http02-tiny.wasm").to_string_lossy().into_owned();
     assert_snapshot!(home.run(&["bundle", &file, "--output", "."]), @r"

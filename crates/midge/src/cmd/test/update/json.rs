@@ -6,10 +6,13 @@ use toml_edit::{Array, InlineTable, Item, TableLike, Value};
 
 use crate::cmd::test::compare::{JsonDifference, Step};
 
-/// Writes what was found at one place; whether it could: TOML has no `null`.
+/// Writes what was found at one place, or takes away what was not; whether it could: TOML has no
+/// `null`.
 pub(super) fn put(item: &mut Item, difference: &JsonDifference) -> bool {
-    let found = difference.found.as_ref();
-    let Some(new) = found.and_then(to_toml) else {
+    let Some(found) = &difference.found else {
+        return remove(item, &difference.path);
+    };
+    let Some(new) = to_toml(found) else {
         return false;
     };
     let Some((last, way)) = difference.path.split_last() else {
@@ -19,6 +22,32 @@ pub(super) fn put(item: &mut Item, difference: &JsonDifference) -> bool {
     match lead(item, way) {
         Some(Place::Item(inner)) => put_into_item(inner, last, new),
         Some(Place::Value(inner)) => put_into_value(inner, last, new),
+        None => false,
+    }
+}
+
+/// Takes away a member that did not come.
+fn remove(item: &mut Item, path: &[Step]) -> bool {
+    let Some((Step::Member(name), way)) = path.split_last() else {
+        return false;
+    };
+    match lead(item, way) {
+        Some(Place::Item(Item::Value(value)) | Place::Value(value)) => {
+            value.as_inline_table_mut().is_some_and(|table| {
+                let gone = table.remove(name);
+                // The blank before the closing brace is the last member's.
+                let blank = gone
+                    .as_ref()
+                    .and_then(|gone| gone.decor().suffix().cloned());
+                if let (Some(blank), Some((_, last))) = (blank, table.iter_mut().last()) {
+                    last.decor_mut().set_suffix(blank);
+                }
+                gone.is_some()
+            })
+        }
+        Some(Place::Item(item)) => item
+            .as_table_like_mut()
+            .is_some_and(|table| table.remove(name).is_some()),
         None => false,
     }
 }
