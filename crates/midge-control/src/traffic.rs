@@ -178,7 +178,9 @@ fn traffic_before(record: &FunctionRecord) -> Result<Traffic, ControlError> {
                 None => "it is as it was first deployed",
             }
         );
-        ControlError::new(ErrorCode::Conflict, message)
-            .with_hint("see `midge revisions`, and name one: `midge rollback NAME --to r1`")
+        let function = &record.function;
+        ControlError::new(ErrorCode::Conflict, message).with_hint(format!(
+            "see `midge revisions {function}`, and name one: `midge rollback {function} --to r1`"
+        ))
     })
 }

@@ -7,6 +7,7 @@
 //! **Invariant:** each request leaves at most one line, and is counted in flight until then.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use http::{Method, Uri};
 use midge_model::{NamespaceName, Outcome, Refusal, RequestId};
@@ -162,12 +163,17 @@ impl Record {
             path = clip(path, PATH_LOGGED_BYTES_MAX),
             status = self.status,
             bytes_out = self.bytes_out,
-            duration_ms = ended.duration_since(self.began).as_secs_f64() * 1_000.0,
-            cpu_ms = facts.cost.as_ref().map(|cost| cost.cpu.as_secs_f64() * 1_000.0),
+            duration_ms = millis(ended.duration_since(self.began)),
+            cpu_ms = facts.cost.as_ref().map(|cost| millis(cost.cpu)),
             memory_peak_bytes = facts.cost.as_ref().map(|cost| cost.memory_peak_bytes),
             "request served"
         );
     }
+}
+
+/// Milliseconds, to the microsecond: more digits say nothing.
+fn millis(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
 }
 
 impl Drop for Record {

@@ -26,7 +26,7 @@ use super::run::{self, Asked};
 use super::{Ending, build};
 use crate::cli::DevArgs;
 use crate::config::RunConfig;
-use crate::functions::{self, Buildable};
+use crate::functions;
 use crate::prepare::{Prepared, prepare};
 use crate::protocol::FunctionKey;
 use crate::supervisor::{Compiler, NativeCode, Progress, Roster, WantedFunction};
@@ -84,7 +84,8 @@ async fn build_all(config: &RunConfig, changed: Option<&BTreeSet<PathBuf>>) -> a
     if functions::is_component(&config.path) {
         return Ok(());
     }
-    let projects = functions::buildable(&config.path, &[]).map_err(hinted)?;
+    let projects = functions::buildable(&config.path, &[]);
+    let projects = projects.map_err(|error| error.hinted_for("dev"))?;
     let folders: Vec<_> = projects
         .iter()
         .map(|project| project.project.folder().to_owned())
@@ -94,7 +95,7 @@ async fn build_all(config: &RunConfig, changed: Option<&BTreeSet<PathBuf>>) -> a
             let mut files = files.iter();
             files.any(|file| may_be_of(project.project.folder(), &folders, file))
         });
-        if is_meant && has_sources(&project) {
+        if is_meant && project.has_sources() {
             // Compilers take their time, and workers may have something to say meanwhile.
             tokio::task::spawn_blocking(move || build::build(&project, Optimize::No))
                 .await
@@ -109,12 +110,6 @@ async fn build_all(config: &RunConfig, changed: Option<&BTreeSet<PathBuf>>) -> a
 fn may_be_of(folder: &Path, folders: &[PathBuf], file: &Path) -> bool {
     let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
     file.starts_with(folder) || !folders.iter().any(|folder| file.starts_with(folder))
-}
-
-/// A manifest may name what somebody else built.
-fn has_sources(project: &Buildable) -> bool {
-    let Buildable { project, line } = project;
-    line.is_some() || midge_build::Language::of(project.folder()).is_some()
 }
 
 fn tell(error: &anyhow::Error, then: &str) {

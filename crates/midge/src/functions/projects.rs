@@ -20,6 +20,13 @@ pub(crate) struct Buildable {
     pub(crate) line: Option<String>,
 }
 
+impl Buildable {
+    /// Whether there is anything to build it from: a manifest may name what somebody else built.
+    pub(crate) fn has_sources(&self) -> bool {
+        self.line.is_some() || Language::of(self.project.folder()).is_some()
+    }
+}
+
 /// The functions at `path` that can be built: those of these names, or all whose component is a file.
 ///
 /// A folder without a manifest is a project if a language says so: its component goes to
@@ -105,9 +112,7 @@ pub(crate) fn check_built<'a>(
 
 fn how_to_build(path: &Path, function: &FunctionName) -> String {
     let projects = buildable(path, std::slice::from_ref(function)).unwrap_or_default();
-    let has_sources =
-        |it: &Buildable| it.line.is_some() || Language::of(it.project.folder()).is_some();
-    match projects.iter().any(has_sources) {
+    match projects.iter().any(Buildable::has_sources) {
         true if path == Path::new(".") => "midge build".to_owned(),
         true => format!("midge build {}", quoted(&path.to_string_lossy())),
         false => format!("correct `component` in {MANIFEST}, or say with `build` how it is made"),
