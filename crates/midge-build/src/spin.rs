@@ -22,6 +22,7 @@ use toml::{Table, Value};
 use toml_edit::{DocumentMut, InlineTable, Item, Table as TableOut};
 
 use self::tables::{list, pair, put, shown, strings, table_of, text, texts};
+use crate::step::quoted;
 
 /// The longest manifest that is read in bytes.
 pub const SPIN_BYTES_MAX: usize = 1 << 20;
@@ -529,7 +530,7 @@ fn build(component: &Table) -> Option<String> {
     let build = component.get("build")?.as_table()?;
     let command = build.get("command")?.as_str()?;
     Some(match build.get("workdir").and_then(Value::as_str) {
-        Some(folder) => format!("cd {} && {command}", word(folder)),
+        Some(folder) => format!("cd {} && {command}", quoted(folder)),
         None => command.to_owned(),
     })
 }
@@ -546,15 +547,6 @@ fn pinned(source: &Value) -> Option<String> {
 fn is_inside(to: &str) -> bool {
     let host = to.split(['/', ':']).next().unwrap_or_default();
     matches!(host, "self" | "self.alt") || host.ends_with(".spin.internal")
-}
-
-/// A word of a command line that a shell takes for one.
-fn word(text: &str) -> String {
-    let is_plain = |found: char| found.is_ascii_alphanumeric() || "._-/".contains(found);
-    match !text.is_empty() && text.chars().all(is_plain) {
-        true => text.to_owned(),
-        false => format!("'{}'", text.replace('\'', "'\\''")),
-    }
 }
 
 /// `/users/:id/...` as `/users/{id}/*`.

@@ -160,7 +160,7 @@ async fn the_way_back_is_to_the_traffic_before() {
                 .control
                 .rollback(admin(), target, RollbackRequest::default(), None)
                 .await;
-            assert_snapshot!(refusal(back), @"conflict: function `checkout` has no traffic to go back to: it is as it was first deployed (see `midge revisions`, and name one: `midge rollback NAME --to r1`)");
+            assert_snapshot!(refusal(back), @"conflict: function `checkout` has no traffic to go back to: it is as it was first deployed (see `midge revisions checkout`, and name one: `midge rollback checkout --to r1`)");
         } else {
             kit.deploy("shop/checkout", request(digest)).await;
         }
