@@ -4,9 +4,8 @@
 //! itself for each runs out of stack on a file of some kilobytes. So levels are counted here before
 //! anybody else reads types.
 //!
-//! **Invariant:** the stack does not grow with the file, and what is kept of a file is smaller than
-//! the file by no more than a small factor; depends on nothing of the engine, so that it can be
-//! fuzzed without one.
+//! **Invariant:** the stack does not grow with the file, and no more than [`ITEMS_MAX`] names are held;
+//! depends on nothing of the engine, so that it can be fuzzed without one.
 
 use std::collections::BTreeMap;
 
