@@ -6,7 +6,7 @@
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use midge_build::{SPIN_BYTES_MAX, SpinError, from_spin};
@@ -41,7 +41,7 @@ pub(super) fn run(args: &ImportArgs) -> anyhow::Result<Ending> {
             .with_context(|| format!("write `{}`", out.display()))
             .map_err(|error| with_hint(error, "--out FILE, or `--out -` for stdout"))?;
         say::data(&format!("{}\n", out.display()))?;
-        if out.parent() != path.parent() {
+        if folder_of(out) != folder_of(path) {
             say::warning(&format!(
                 "paths in it are as they stand in {}, and not beside it",
                 path.display()
@@ -52,4 +52,10 @@ pub(super) fn run(args: &ImportArgs) -> anyhow::Result<Ending> {
         say::warning(&format!("no equivalent here: {lacking}"));
     }
     Ok(Ending::Done)
+}
+
+/// The folder that a file lies in, however it was typed.
+fn folder_of(file: &Path) -> Option<PathBuf> {
+    let folder = file.parent().unwrap_or(Path::new(""));
+    Path::new(".").join(folder).canonicalize().ok()
 }

@@ -319,6 +319,25 @@ fn a_manifest_of_spin_becomes_one_of_ours() {
 
     hint: --out FILE, or `--out -` for stdout
     ");
+    // Paths in it are relative to where it lies, however that is typed.
+    let other = folder.path().join("other");
+    fs::create_dir(&other).unwrap();
+    let beside = midge_in(
+        folder.path(),
+        &["import", "spin.toml", "--out", "./beside.toml"],
+    );
+    assert!(
+        beside.starts_with("exit: 0") && !beside.contains("paths in it"),
+        "{beside}"
+    );
+    let away = midge_in(
+        folder.path(),
+        &["import", "spin.toml", "--out", "other/midge.toml"],
+    );
+    assert!(
+        away.contains("paths in it are as they stand in spin.toml"),
+        "{away}"
+    );
     assert_snapshot!(midge_in(folder.path(), &["import", "nowhere.toml"]), @r"
     exit: 1
     --- stdout
